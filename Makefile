@@ -36,7 +36,7 @@ lock: .venv/.dev             ## new pins, with hashes, for 3.11 to 3.13
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 requirements/build.in -o requirements/build.txt
 
 # The project itself is installed editable, with a build back end that is pinned too: nothing is fetched unhashed.
-.venv/.run: requirements/run.txt requirements/build.txt pyproject.toml
+.venv/.run: requirements/run.txt requirements/build.txt
 	@test -n "$(PYTHON)" || { echo "Setpoint needs Python 3.11, 3.12 or 3.13; none found. Set PYTHON=/path/to/python3."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing into .venv (hashed pins; about a minute on a first run) ..."

@@ -1,0 +1,130 @@
+"""Detectors: what an answer shows by itself, without anybody's feedback. Pure functions of an Outcome."""
+
+import re
+from collections import OrderedDict
+
+import orjson
+
+from metrics.outcome import DecisionRecord, Outcome
+from metrics.signals import SIGNALS, Raw
+
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_UNITS = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
+_TAIL = 4_000  # characters: loops are at the end, and the cost of looking stays bounded
+_ENOUGH = 50  # units below which repeated 4-grams say nothing
+_LOOP = 24  # units that a loop must cover, so that "no, no, no" is none
+_TOOLS = frozenset({"tool_calls", "function_call", "tool_use"})
+_CUT = frozenset({"length", "max_tokens", "max_output_tokens"})
+
+_REFUSAL = re.compile(
+    r"\b(?:i(?:'m| am) (?:really |very |so )?(?:sorry|afraid),? (?:but )?(?:i|that|this)\b.{0,40}?"
+    r"\b(?:can(?:'t|not| not)|won't|unable|not able)"
+    r"|i (?:can(?:'t|not| not)|won't|will not|am unable to|am not able to|must decline to) "
+    r"(?:help|assist|comply|provide|fulfil|fulfill|do that|create|generate|write|answer|support|engage)"
+    r"|i(?:'m| am) (?:not able|unable) to (?:help|assist|comply|provide|fulfil|fulfill|create|generate|answer)"
+    r"|as an ai(?: language)? model,? i (?:can(?:'t|not| not)|do not|don't))"
+    r"|(?:抱歉|对不起|很遗憾|不好意思)[，,。！!\s].{0,20}?(?:无法|不能|没办法|没有办法)"
+    r"|我(?:无法|不能)(?:提供|协助|帮助|回答|满足|完成|生成|参与)"
+    r"|作为(?:一个|一款)?(?:人工智能|AI|ai|语言模型).{0,20}?(?:无法|不能)"
+    r"|(?:抱歉|對不起|很遺憾)[，,。！!\s].{0,20}?(?:無法|不能)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def json_valid(outcome: Outcome) -> bool | None:
+    """Whether the answer parses as JSON; None where none was asked for or a tool was called instead."""
+    if not outcome.wants_json or outcome.finish in _TOOLS:
+        return None
+    try:
+        orjson.loads(outcome.text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _loops(units: list[str]) -> bool:
+    """Whether the text ends in three or more copies of the same thing."""
+    last = units[-1]
+    for period in range(1, len(units) // 3 + 1):
+        if units[-1 - period] != last or units[-1 - 2 * period] != last:
+            continue
+        copies, tail, end = 1, units[-period:], len(units) - period
+        while end >= period and units[end - period : end] == tail:
+            copies, end = copies + 1, end - period
+        if copies >= 3 and copies * period >= _LOOP:
+            return True
+    return False
+
+
+def repetition(text: str) -> float | None:
+    """Share of 4-grams that are repeats, in [0, 1]; at least .5 for a loop at the end. None for short texts.
+
+    Units are words, and single characters of Chinese and Japanese. Judged on the last 4,000 characters.
+    """
+    if len(text) < _ENOUGH:
+        return None
+    units = _UNITS.findall(text[-_TAIL:].lower())
+    if len(units) < _ENOUGH:
+        return None
+    grams = list(zip(units, units[1:], units[2:], units[3:], strict=False))
+    ratio = 1 - len(set(grams)) / len(grams)
+    return max(ratio, 0.5) if _loops(units) else ratio
+
+
+def refusal(text: str) -> bool | None:
+    """Whether the answer opens (200 characters) with a refusal; None for no text."""
+    opening = text[:200].replace("\u2019", "'")
+    return bool(_REFUSAL.search(opening)) if opening.strip() else None
+
+
+def truncated(outcome: Outcome) -> bool | None:
+    """Whether the token limit cut the answer off; None where a short label was wanted or nothing is known."""
+    if outcome.label_task or outcome.finish is None:
+        return None
+    return outcome.finish in _CUT
+
+
+def observe(outcome: Outcome) -> dict[str, Raw]:
+    """Raw values of all signals that this outcome shows, by name. Failures of the system show none."""
+    if outcome.result != "ok":
+        return {}
+    traceable = outcome.decision.session is not None and outcome.prompt is not None
+    seen: dict[str, Raw | None] = {
+        "json_valid": json_valid(outcome),
+        "repetition": repetition(outcome.text),
+        "truncated": truncated(outcome),
+        "regenerate": False if traceable else None,
+        "refusal": refusal(outcome.text),
+        "latency": outcome.seconds,
+        "ttft": outcome.ttft,
+        "cost": outcome.cost_usd,
+    }
+    return {name: value for name, value in seen.items() if value is not None}
+
+
+def rewards(raw: dict[str, Raw]) -> dict[str, float]:
+    """The same as rewards in [0, 1]; what is no number is left out."""
+    out = {name: SIGNALS[name].normalise(value) for name, value in raw.items()}
+    return {name: value for name, value in out.items() if value is not None}
+
+
+class Repeats:
+    """Finds regenerations: the same user message again in the same session within ten minutes. Knows one process."""
+
+    def __init__(self, limit: int = 10_000) -> None:
+        self._limit = limit
+        self._last: OrderedDict[tuple[str, str, str], DecisionRecord] = OrderedDict()
+
+    def previous(self, outcome: Outcome) -> DecisionRecord | None:
+        """The decision that the user was not content with, if this is a regeneration. Remembers this outcome."""
+        record = outcome.decision
+        if record.session is None or outcome.prompt is None:
+            return None
+        key = (record.tenant, record.session, outcome.prompt)
+        before = self._last.pop(key, None)
+        self._last[key] = record
+        if len(self._last) > self._limit:
+            self._last.popitem(last=False)
+        if before is None or record.at - before.at > SIGNALS["regenerate"].window:
+            return None
+        return before

@@ -1,0 +1,79 @@
+"""What happened to one request, and what was said about it later."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Result = Literal["ok", "error", "cancelled", "rejected"]
+Credit = Literal["credited", "duplicate", "unknown", "late", "queued"]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """What was decided for one request: ids and numbers, never text. This is what the store keeps for later feedback.
+
+    `cell` and `arm` say which statistics the rewards belong to; None where nothing is being learned. `effective` is
+    False when the tuned parameter did not reach the model: such a request is counted and never learned from.
+    `propensity` is the probability with which `arm` was drawn; `at` is in unix seconds.
+    """
+
+    id: str
+    tenant: str
+    task: str
+    model: str
+    upstream: str
+    turn: int
+    cell: str | None
+    parameter: str | None
+    arm: str | None
+    propensity: float
+    mode: str
+    policy: str
+    session: str | None
+    effective: bool
+    at: float
+
+    @property
+    def learns(self) -> bool:
+        """Whether rewards of this decision go to an arm."""
+        return self.effective and self.cell is not None and self.arm is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one request ended. Times in seconds, `ttft` from our first byte in to the first byte of the answer.
+
+    `completion` is the id that the upstream gave the answer. `text` is read for observed signals and dropped: it is
+    never stored or logged. `prompt` is a fingerprint (not the text) of the last user message: the same one again in the
+    same session is a regeneration. `label_task` says that a short, capped answer is what was wanted.
+    """
+
+    decision: DecisionRecord
+    surface: str
+    completion: str | None
+    status: int
+    finish: str | None
+    result: Result
+    seconds: float
+    upstream_seconds: float
+    ttft: float | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cost_usd: float | None
+    text: str
+    wants_json: bool
+    label_task: bool
+    prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """One thing that a client says about an answer; `id` is a decision id or the upstream's completion id.
+
+    With `tenant`, decisions of other tenants are unknown to it.
+    """
+
+    id: str
+    signal: str
+    value: float | bool | str
+    at: float
+    tenant: str | None = None

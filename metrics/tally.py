@@ -1,0 +1,99 @@
+"""Sums of rewards that forget: additions only, so replicas need no lock and any order or split gives the same numbers.
+
+A reward of a decision made at time t is added with weight 2^((t - L) / H); reading at `now` multiplies by
+2^(-(now - L) / H). The landmark L is the start of an epoch of 16 half-lives, because weights grow until the store's
+64-bit mantissa gives out (measured with HINCRBYFLOAT: exact to 50 half-lives, broken at 60).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+HALF_LIFE = 7 * 86_400.0  # seconds
+EPOCH = 16 * HALF_LIFE
+
+
+class Tally(NamedTuple):
+    """Weight, sum and sum of squares of the rewards of one arm and signal; in units of one undecayed reward."""
+
+    n: float = 0.0
+    s: float = 0.0
+    q: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        """The mean reward; nan where there is none."""
+        return self.s / self.n if self.n > 0 else math.nan
+
+    def plus(self, other: "Tally", weight: float = 1.0) -> "Tally":
+        """Both together, the other one with a weight."""
+        return Tally(self.n + weight * other.n, self.s + weight * other.s, self.q + weight * other.q)
+
+
+class Slot(NamedTuple):
+    """Where a reward is added."""
+
+    cell: str
+    epoch: int
+    arm: str
+    signal: str
+
+
+@dataclass(frozen=True, slots=True)
+class CellStatistics:
+    """One cell as all replicas see it: what it is about, and a tally per arm and signal, decayed to the time of reading."""
+
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    arms: Mapping[str, Mapping[str, Tally]] = field(default_factory=dict)
+
+
+def epoch_of(at: float) -> int:
+    """The epoch in which a time (unix seconds) falls."""
+    return math.floor(at / EPOCH)
+
+
+def growth(at: float) -> float:
+    """The weight of a reward for a decision made at this time, 1 at the start of its epoch and 65,536 at the end."""
+    return 2.0 ** ((at - epoch_of(at) * EPOCH) / HALF_LIFE)
+
+
+def decay(epoch: int, now: float) -> float:
+    """The factor by which sums of an epoch are multiplied when read."""
+    return 2.0 ** (-(now - epoch * EPOCH) / HALF_LIFE)
+
+
+class Sums:
+    """Tallies per slot, added up in this process until they are flushed. Holds at most `limit` slots."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._sums: dict[Slot, Tally] = {}
+
+    def __len__(self) -> int:
+        return len(self._sums)
+
+    def add(self, slot: Slot, more: Tally) -> bool:
+        """Adds to a slot; False when it would be one slot too many, and nothing was added."""
+        old = self._sums.get(slot)
+        if old is None and len(self._sums) >= self._limit:
+            return False
+        self._sums[slot] = more if old is None else Tally(old.n + more.n, old.s + more.s, old.q + more.q)
+        return True
+
+    def take(self) -> dict[Slot, Tally]:
+        """Everything added since the last time."""
+        taken, self._sums = self._sums, {}
+        return taken
+
+
+def reward(cell: str, arm: str, signal: str, at: float, value: float) -> tuple[Slot, Tally]:
+    """One reward of a decision made at `at`, ready to be added."""
+    w = growth(at)
+    return Slot(cell, epoch_of(at), arm, signal), Tally(w, w * value, w * value * value)
+
+
+def correction(cell: str, arm: str, signal: str, at: float, old: float, new: float) -> tuple[Slot, Tally]:
+    """Turns a reward that was added before into another one."""
+    w = growth(at)
+    return Slot(cell, epoch_of(at), arm, signal), Tally(0.0, w * (new - old), w * (new * new - old * old))

@@ -1,0 +1,92 @@
+"""Arms: the values of one parameter that learning may try in a cell, always inside what policy and model allow."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from policies.context import Context
+from policies.parameters import PARAMETERS, Range, Value
+from policies.policy import Adaptation
+
+UNSET_ARM = "unset"
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The arms open to one request, in order, and which of them is the policy's own value."""
+
+    parameter: str
+    values: Mapping[str, Value | None]  # arm → value; None is `unset`
+    baseline: str
+
+
+def name_of(value: Value | None) -> str:
+    """An arm's name: its value as YAML would write it."""
+    if value is None:
+        return UNSET_ARM
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def value_of(parameter: str, arm: str) -> Value | None:
+    """The value that an arm's name stands for. Raises ValueError for a name that is none."""
+    if arm == UNSET_ARM:
+        return None
+    kind = PARAMETERS[parameter].kind
+    if kind == "flag":
+        return arm == "true"
+    if kind == "choice":
+        return arm
+    number = float(arm)
+    return int(number) if kind == "integer" else number
+
+
+def cell_of(context: Context, adaptation: Adaptation, parameter: str, thinking: bool) -> str:
+    """The cell that a request learns in: task × model × mode × turn bucket (× tenant), for one parameter."""
+    tenant = context.tenant if adaptation.per_tenant else "*"
+    mode = "thinking" if thinking else "direct"
+    return "|".join((_plain(tenant), context.task, _plain(context.model), mode, context.turn_bucket, parameter))
+
+
+def _plain(text: str) -> str:
+    """Free text inside a key: no separators and no braces (those mark a Redis Cluster slot)."""
+    return "".join("_" if ch in "|{}\n\r" else ch for ch in text)[:120]
+
+
+def grid(
+    parameter: str,
+    arms: Iterable[Value | None],
+    baseline: Value | None,
+    bounds: Range | None,
+    honoured: Range | tuple[str, ...],
+) -> Grid:
+    """The arms inside the policy's bounds and the model's range, with the policy's own value among them."""
+    allowed = {name_of(a): a for a in arms if _allowed(a, bounds, honoured)}
+    allowed.setdefault(name_of(baseline), baseline)
+    order = sorted(allowed.items(), key=lambda item: position(parameter, item[1]))
+    return Grid(parameter, dict(order), name_of(baseline))
+
+
+def _allowed(arm: Value | None, bounds: Range | None, honoured: Range | tuple[str, ...]) -> bool:
+    if arm is None:
+        return True
+    if isinstance(honoured, tuple):
+        return arm in honoured
+    if not isinstance(arm, int | float):
+        return True
+    return arm in honoured and (bounds is None or arm in bounds)
+
+
+def position(parameter: str, value: Value | None) -> float:
+    """Where an arm stands on its axis; 0.2 is a small step, as it is for temperature.
+
+    `unset` stands where most servers' default does: temperature and top_p 1, everything else off at 0.
+    """
+    row = PARAMETERS[parameter]
+    if value is None:
+        return 1.0 if parameter in ("temperature", "top_p") else 0.0
+    if row.choices:
+        return 0.2 * row.choices.index(str(value)) if value in row.choices else 0.0
+    if row.ceiling and isinstance(value, int):
+        return 0.2 * value.bit_length()
+    return float(value) if isinstance(value, int | float) else 0.0

@@ -1,0 +1,63 @@
+"""The outcome of the ladder: what is sent, by whose word, and every step that led there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from policies.context import Mode
+from policies.parameters import Value
+from policies.wire import Edit
+
+Rung = Literal["vendor", "defaults", "task", "model", "rule", "schedule", "arm", "client", "bounds", "capability"]
+RUNGS: tuple[Rung, ...] = (
+    "vendor",
+    "defaults",
+    "task",
+    "model",
+    "rule",
+    "schedule",
+    "arm",
+    "client",
+    "bounds",
+    "capability",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change on one rung. `before`/`after` None: not sent."""
+
+    rung: Rung
+    source: str  # the place in the policy, or the reason
+    param: str
+    before: Value | None
+    after: Value | None
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """The arm of a decision. `propensity` is the probability with which this very arm was drawn."""
+
+    cell: str
+    parameter: str
+    arm: str
+    propensity: float
+    baseline: str
+    grid: tuple[str, ...]
+    explored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a request gets. `edits` turn the client's body into the one that is sent."""
+
+    policy: str
+    mode: Mode
+    params: Mapping[str, Value]
+    edits: tuple[Edit, ...] = ()
+    steps: tuple[Step, ...] = ()
+    dropped: tuple[tuple[str, str], ...] = ()
+    rules: tuple[str, ...] = ()
+    draw: Draw | None = None
+    effective: bool = True
+    decided_by: Mapping[str, Rung] = field(default_factory=dict)
