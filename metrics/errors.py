@@ -3,7 +3,7 @@
 MetricsError
 ├── SignalError        a feedback item names no signal, or a value that the signal does not take: tell the sender
 └── StoreError         the store cannot be used: the ledger keeps buffering and tries again
-    └── SchemaNewer    a newer Setpoint wrote it: the ledger reads and does not write
+    └── SchemaError    a newer Setpoint wrote it: the ledger reads and does not write
 """
 
 
@@ -19,5 +19,5 @@ class StoreError(MetricsError):
     """Raised when Redis does not answer, refuses, or cannot be started."""
 
 
-class SchemaNewer(StoreError):
+class SchemaError(StoreError):
     """Raised before a write to a store whose layout this version does not know."""

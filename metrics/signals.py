@@ -108,8 +108,19 @@ _TABLE: tuple[Signal, ...] = (
         "A grade from a judge or a test; 1 is best.",
         lambda v: _number(v, 0, 1),
     ),
-    Signal("success", "explicit", "quality", 1.0, 7 * DAY, "true or false", "The job that the answer was for worked.", _flag),
-    Signal("accepted", "explicit", "quality", 1.0, 7 * DAY, "true or false", "The user copied or kept the answer.", _flag),
+    Signal(
+        "success",
+        "explicit",
+        "quality",
+        1.0,
+        7 * DAY,
+        "true or false",
+        "The job that the answer was for worked.",
+        _flag,
+    ),
+    Signal(
+        "accepted", "explicit", "quality", 1.0, 7 * DAY, "true or false", "The user copied or kept the answer.", _flag
+    ),
     Signal(
         "edited",
         "explicit",
@@ -174,7 +185,14 @@ _TABLE: tuple[Signal, ...] = (
         _not,
     ),
     Signal(
-        "refusal", "observed", "guardrail", 1.0, 0, "flag", "The answer opens with a refusal, in English or Chinese (0).", _not
+        "refusal",
+        "observed",
+        "guardrail",
+        1.0,
+        0,
+        "flag",
+        "The answer opens with a refusal, in English or Chinese (0).",
+        _not,
     ),
     Signal("latency", "observed", "latency", 1.0, 0, "seconds", "Whole answer; 10 s give 1/2.", _less(10.0)),
     Signal("ttft", "observed", "latency", 1.0, 0, "seconds", "Time to the first token; 1 s gives 1/2.", _less(1.0)),
@@ -196,5 +214,7 @@ def explicit(name: str, value: Raw) -> tuple[Signal, float]:
     number = row.normalise(value) if isinstance(value, (bool, int, float, str)) else None
     if number is None:
         shown = repr(value)
-        raise SignalError(f"value: {shown if len(shown) <= 64 else shown[:61] + '...'} is no {name} (allowed: {row.takes})")
+        raise SignalError(
+            f"value: {shown if len(shown) <= 64 else shown[:61] + '...'} is no {name} (allowed: {row.takes})"
+        )
     return row, number

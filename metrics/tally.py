@@ -55,12 +55,12 @@ def epoch_of(at: float) -> int:
 
 def growth(at: float) -> float:
     """The weight of a reward for a decision made at this time, 1 at the start of its epoch and 65,536 at the end."""
-    return 2.0 ** ((at - epoch_of(at) * EPOCH) / HALF_LIFE)
+    return math.exp2((at - epoch_of(at) * EPOCH) / HALF_LIFE)
 
 
 def decay(epoch: int, now: float) -> float:
     """The factor by which sums of an epoch are multiplied when read."""
-    return 2.0 ** (-(now - epoch * EPOCH) / HALF_LIFE)
+    return math.exp2(-(now - epoch * EPOCH) / HALF_LIFE)
 
 
 class Sums:

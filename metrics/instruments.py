@@ -1,0 +1,216 @@
+"""The door to Prometheus: one method per event, bounded labels, right numbers under one worker or several."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest, multiprocess
+
+from metrics.bounded import Bounded
+from metrics.families import FAMILIES, PREFIX, Family
+from metrics.outcome import DecisionRecord, Outcome
+from metrics.signals import Raw
+
+_LIMITS: Mapping[str, int] = {"model": 100, "task": 50, "policy": 20, "digest": 50, "upstream": 50}
+_LIMIT = 64
+_KINDS: Mapping[str, Any] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram, "summary": Summary}
+
+
+def _build(family: Family, registry: CollectorRegistry) -> Any:
+    extra: dict[str, Any] = {}
+    if family.kind == "gauge":
+        extra["multiprocess_mode"] = family.merge
+    if family.kind == "histogram":
+        extra["buckets"] = family.buckets
+    return _KINDS[family.kind](PREFIX + family.name, family.help, family.labels, registry=registry, **extra)
+
+
+class Instruments:
+    """All metrics of one application, in a registry of its own.
+
+    With PROMETHEUS_MULTIPROC_DIR set before prometheus_client is imported, workers share that folder and `render` gives
+    their sums. Children are kept by label values: `.labels()` each time costs 1.4-3 µs, a kept child 0.35 (measured).
+    """
+
+    def __init__(self) -> None:
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # nobody reads those
+        self._registry = CollectorRegistry()
+        self._shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+        self._families = {name: _build(family, self._registry) for name, family in FAMILIES.items()}
+        self._children: dict[tuple[str, ...], Any] = {}
+        self._bounds: dict[str, Bounded] = {}
+        self._policy: tuple[str, str] | None = None
+
+    def _child(self, *key: str) -> Any:
+        """The series of (family, label values...)."""
+        child = self._children.get(key)
+        if child is None:
+            child = self._make(key)
+        return child
+
+    def _make(self, key: tuple[str, ...]) -> Any:
+        name, values = key[0], key[1:]
+        labels = FAMILIES[name].labels
+        bounded = [self._bound(label, value) for label, value in zip(labels, values, strict=True)]
+        family = self._families[name]
+        child = family.labels(*bounded) if labels else family
+        if tuple(bounded) == values:  # "other" is reached anew each time, so that this cache is bounded too
+            self._children[key] = child
+        return child
+
+    def _bound(self, label: str, value: str) -> str:
+        if label not in self._bounds:
+            self._bounds[label] = Bounded(_LIMITS.get(label, _LIMIT))
+        return self._bounds[label](value)
+
+    # Requests
+
+    def finished(self, outcome: Outcome) -> None:
+        """A request ended, in whatever way."""
+        child, record = self._child, outcome.decision
+        model = record.model
+        child("requests", outcome.surface, model, record.task, outcome.result).inc()
+        child("request_seconds", model).observe(outcome.seconds)
+        child("overhead_seconds").observe(max(outcome.seconds - outcome.upstream_seconds, 0.0))
+        if outcome.ttft is not None:
+            child("time_to_first_token_seconds", model).observe(outcome.ttft)
+        if outcome.prompt_tokens:
+            child("tokens", model, "input").inc(max(outcome.prompt_tokens, 0))
+        if outcome.completion_tokens:
+            child("tokens", model, "output").inc(max(outcome.completion_tokens, 0))
+        if outcome.cost_usd is not None and outcome.cost_usd > 0:
+            child("cost_usd", model).inc(outcome.cost_usd)
+        if not record.effective:
+            child("not_effective", model).inc()
+
+    def observed(self, record: DecisionRecord, seen: Mapping[str, Raw]) -> None:
+        """What the detectors saw in an answer, as raw values by signal."""
+        for signal, name, bad in (
+            ("truncated", "truncated", True),
+            ("json_valid", "json_invalid", False),
+            ("refusal", "refusals", True),
+        ):
+            if seen.get(signal) is bad:
+                self._child(name, record.model, record.task).inc()
+        if "repetition" in seen:
+            self._child("repetition_ratio", record.model).observe(seen["repetition"])
+
+    def upstream_failed(self, upstream: str, kind: str) -> None:
+        """A call of an upstream failed: timeout, connect, status ..."""
+        self._child("upstream_errors", upstream, kind).inc()
+
+    def disconnected(self) -> None:
+        """A client hung up before the end of its answer."""
+        self._child("client_disconnects").inc()
+
+    # Decisions
+
+    def parameter(self, parameter: str, task: str, value: float) -> None:
+        """A numeric parameter went to the model with this value."""
+        self._child("parameter_value", parameter, task).observe(value)
+
+    def decided(self, parameter: str, by: str) -> None:
+        """A rung of the ladder decided a parameter."""
+        self._child("parameter_decided", parameter, by).inc()
+
+    def dropped(self, parameter: str, reason: str) -> None:
+        """A parameter was not sent."""
+        self._child("parameter_dropped", parameter, reason).inc()
+
+    def adjusted(self, parameter: str, reason: str) -> None:
+        """A parameter was sent changed."""
+        self._child("parameter_adjusted", parameter, reason).inc()
+
+    def classified(self, task: str, confidence: float) -> None:
+        """The classifier gave a verdict."""
+        self._child("classifier_confidence", task).observe(confidence)
+
+    def abstained(self) -> None:
+        """The classifier left a prompt at general."""
+        self._child("classifier_abstained").inc()
+
+    def classifier_failed(self) -> None:
+        """The classifier failed on a prompt."""
+        self._child("classifier_failures").inc()
+
+    # Learning
+
+    def drawn(self, task: str, model: str, parameter: str, arm: str, *, explored: bool) -> None:
+        """An arm was drawn; `explored`: it is not the policy's own value."""
+        self._child("arm_draws", task, model, parameter, arm).inc()
+        self._child("decided").inc()
+        if explored:
+            self._child("explored").inc()
+
+    def allocated(self, task: str, model: str, turn: str, parameter: str, arm: str, probability: float) -> None:
+        """An allocation came into force."""
+        self._child("arm_probability", task, model, turn, parameter, arm).set(probability)
+
+    def rewarded(self, record: DecisionRecord, signal: str, reward: float) -> None:
+        """A reward went to an arm."""
+        self._child("reward", record.task, record.model, record.arm or "", signal).observe(reward)
+
+    def regenerated(self, record: DecisionRecord) -> None:
+        """A user asked again for the answer to this decision."""
+        self._child("regenerations", record.model).inc()
+
+    def feedback(self, signal: str, result: str, lag: float | None = None) -> None:
+        """A feedback item was settled; `lag` in seconds since its decision."""
+        self._child("feedback", signal, result).inc()
+        if lag is not None:
+            self._child("feedback_lag_seconds").observe(max(lag, 0.0))
+
+    def learning_failed(self) -> None:
+        """Learning failed where no request noticed."""
+        self._child("learning_failures").inc()
+
+    def rolled_back(self) -> None:
+        """A cell went back to its policy value."""
+        self._child("rollbacks").inc()
+
+    # The store and the policies
+
+    def store(self, *, up: bool, buffered: int) -> None:
+        """How the store is, and how much waits for it."""
+        self._child("store_up").set(float(up))
+        self._child("store_buffered_events").set(buffered)
+
+    def store_down(self, seconds: float) -> None:
+        """So much more time passed without the store."""
+        self._child("store_down_seconds").inc(max(seconds, 0.0))
+
+    def shed(self, kind: str, count: int = 1) -> None:
+        """Events were dropped because a buffer was full."""
+        self._child("store_shed", kind).inc(count)
+
+    def corrupt(self, count: int) -> None:
+        """Stored values made no sense and were skipped."""
+        self._child("store_corrupt").inc(count)
+
+    def policy_reloaded(self, *, ok: bool) -> None:
+        """Policies were read again: taken, or refused and still on disk."""
+        self._child("policy_reloads", "ok" if ok else "refused").inc()
+        self._child("policy_invalid").set(float(not ok))
+
+    def policy(self, name: str, digest: str) -> None:
+        """This policy is in force."""
+        if self._policy is not None and self._policy != (name, digest):
+            self._child("policy_info", *self._policy).set(0)
+        self._policy = (name, digest)
+        self._child("policy_info", name, digest).set(1)
+
+    # The page
+
+    def render(self) -> tuple[bytes, str]:
+        """The page for Prometheus and its content type. Takes about 0.2 ms a series family: call it in a thread."""
+        registry = self._registry
+        if self._shared:
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # not annotated upstream
+        return generate_latest(registry), prometheus_client.CONTENT_TYPE_LATEST
+
+    def worker_died(self, pid: int) -> None:
+        """Takes a dead worker's gauges out; its counters stay."""
+        if self._shared:
+            multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call] # not annotated upstream

@@ -1,0 +1,55 @@
+"""Names of everything that is kept in Redis. All keys of a cell carry its hash tag, so that Cluster keeps them together."""
+
+import zlib
+
+from metrics.ids import decision_time
+from metrics.outcome import DecisionRecord
+
+SCHEMA = "setpoint:schema"
+CELLS = "setpoint:cells"
+LABELS = "setpoint:labels"
+BUCKET = 600  # seconds of decisions in one hash: one HSET per flush, and old ones expire as a whole
+DAY = 86_400
+_SHARDS = 64  # hashes of completion ids a day, so that none grows huge and Cluster spreads them
+
+
+def _tag(cell: str) -> str:
+    for char, code in (("%", "%25"), ("{", "%7B"), ("}", "%7D")):
+        cell = cell.replace(char, code)
+    return f"setpoint:{{{cell}}}"
+
+
+def sums(cell: str, epoch: int) -> str:
+    """Hash of `n|signal|arm`, `s|...` and `q|...`."""
+    return f"{_tag(cell)}:s:{epoch}"
+
+
+def meta(cell: str) -> str:
+    """JSON: what the cell is about."""
+    return f"{_tag(cell)}:meta"
+
+
+def applied(cell: str, epoch: int, writer: str) -> str:
+    """Number of the last batch that a writer added to a cell's sums."""
+    return f"{_tag(cell)}:w:{epoch}:{writer}"
+
+
+def credited(record: DecisionRecord, signal: str) -> str:
+    """Set once a (decision, signal) was credited; the value as JSON. Decisions without a cell go by their task."""
+    return f"{_tag(record.cell or '-|' + record.task)}:f:{record.id}:{signal}"
+
+
+def progress(writer: str) -> str:
+    """Number of a writer's last write: less than it remembers means that the server lost some."""
+    return f"setpoint:writer:{writer}"
+
+
+def decisions(decision: str, at: float) -> str:
+    """Hash of decision id to record; the bucket follows from the id."""
+    made = decision_time(decision)
+    return f"setpoint:decisions:{int(at if made is None else made) // BUCKET}"
+
+
+def completions(completion: str, day: int) -> str:
+    """Hash of upstream completion id to decision id."""
+    return f"setpoint:completions:{day}:{zlib.crc32(completion.encode(errors='replace')) % _SHARDS}"

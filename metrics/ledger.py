@@ -1,0 +1,272 @@
+"""The ledger: takes down what happens while requests run, and brings it to the store in the background."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from metrics import observed
+from metrics.claims import Claim, Queue, claim
+from metrics.errors import SchemaError, StoreError
+from metrics.health import Health
+from metrics.ids import base36
+from metrics.instruments import Instruments
+from metrics.outbox import Outbox, Recent
+from metrics.outcome import Credit, DecisionRecord, Feedback, Outcome
+from metrics.store import Batch, Grant, Store
+from metrics.tally import CellStatistics, correction, reward
+
+_log = logging.getLogger(__name__)
+
+_INTERVAL = 0.5  # seconds between flushes
+_PATIENCE = 0.05  # seconds that a feedback request waits for the store
+_LAST = 2.0  # seconds for the flush at the end
+_SLICE = 20  # outcomes looked at before requests get their turn: about 1 ms
+_INBOX = 5_000  # outcomes with their texts
+_CLAIMS = 500  # feedback items in one round trip
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """`down_seconds` of the present outage; `buffered` and `shed` in events; `error` is why, for the operator."""
+
+    up: bool
+    down_seconds: float
+    buffered: int
+    shed: int
+    error: str = ""
+
+
+class Ledger:
+    """One per process. Nothing here raises into a request, and nothing but `feedback` waits for the store."""
+
+    def __init__(
+        self,
+        store: Store,
+        instruments: Instruments,
+        *,
+        clock: Callable[[], float] = time.time,
+        limit: int = 50_000,
+        feedback_limit: int = 10_000,
+    ) -> None:
+        self._store = store
+        self._instruments = instruments
+        self._clock = clock
+        self._shed = 0
+        self._inbox: deque[Outcome] = deque()
+        self._outbox = Outbox(f"{os.getpid()}-{base36(int.from_bytes(os.urandom(8), 'big'))}", limit, self._drop)
+        self._queue = Queue(feedback_limit, self._drop)
+        self._recent = Recent(limit)
+        self._repeats = observed.Repeats()
+        self._lock = asyncio.Lock()
+        self._statistics: Mapping[str, CellStatistics] = {}
+        self._health = Health(instruments, clock)
+        self._checked = False  # whether the layout of the store that we are connected to is ours
+        self._corrupt = 0
+
+    @property
+    def state(self) -> StoreState:
+        """How the store is, as readiness and the console show it."""
+        health = self._health
+        return StoreState(health.up, health.down_seconds, self._buffered, self._shed, str(health.error or ""))
+
+    def decided_and_done(self, outcome: Outcome) -> None:
+        """Takes down a finished request. Its text is looked at within half a second and then forgotten."""
+        try:
+            self._instruments.finished(outcome)
+            if outcome.result != "ok":
+                return
+            self._recent.remember(outcome.decision, outcome.completion)
+            self._inbox.append(outcome)
+            if len(self._inbox) > _INBOX:
+                self._digest(self._inbox.popleft())
+        except Exception:  # a completion never fails because its metrics did
+            self._stumbled("taking down an outcome")
+
+    async def feedback(self, items: Sequence[Feedback]) -> list[Credit]:
+        """What became of each item, after at most 50 ms: "queued" where the store did not say.
+
+        Raises SignalError, before anything is credited, for an item that means nothing.
+        """
+        claims = [claim(item, self._store.window) for item in items]
+        results: list[Credit | None] = [None] * len(claims)
+        if not self._health.open and not self._outbox.waiting:
+            try:
+                async with asyncio.timeout(_PATIENCE), self._lock:
+                    await self._check()
+                    results = await self._settle(claims)
+            except TimeoutError:
+                pass  # slow is not down: the flush will tell
+            except StoreError as error:
+                self._failed(error)
+        self._queue.extend([c for c, result in zip(claims, results, strict=True) if result is None])
+        return [result or "queued" for result in results]
+
+    def register_cell(self, cell: str, meta: Mapping[str, Any]) -> None:
+        """Tells other replicas what a cell is about: its parameter, grid, baseline. Any JSON; cheap when unchanged."""
+        self._outbox.cell(cell, meta)
+
+    async def statistics(self) -> Mapping[str, CellStatistics]:
+        """All cells as all replicas know them; the last known ones while the store is away."""
+        if self._health.open and not isinstance(self._health.error, SchemaError):
+            return self._statistics
+        try:
+            self._statistics = await self._store.statistics(self._clock())
+        except StoreError as error:
+            self._failed(error)
+        except Exception:  # whatever was stored, allocation goes on
+            self._stumbled("reading statistics")
+        self._count_corrupt()
+        return self._statistics
+
+    async def run(self) -> None:
+        """Flushes twice a second until cancelled, and once more then."""
+        try:
+            while True:
+                await self._tick()
+                await asyncio.sleep(_INTERVAL)
+        finally:
+            self._health.try_now()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST):
+                    await self._tick()
+
+    @property
+    def _buffered(self) -> int:
+        return len(self._inbox) + len(self._outbox) + len(self._queue)
+
+    def _drop(self, kind: str, count: int) -> None:
+        self._shed += count
+        self._instruments.shed(kind, count)
+
+    def _stumbled(self, doing: str) -> None:
+        _log.exception("metrics: %s failed; requests are not affected", doing)
+        self._instruments.learning_failed()
+
+    # Looking at answers
+
+    def _digest(self, outcome: Outcome) -> None:
+        record = outcome.decision
+        self._outbox.decision(record, outcome.completion)
+        seen = observed.observe(outcome)
+        self._instruments.observed(record, seen)
+        self._regenerated(self._repeats.previous(outcome))
+        if record.cell is None or record.arm is None or not record.effective:
+            return
+        for signal, value in observed.rewards(seen).items():
+            self._outbox.add(*reward(record.cell, record.arm, signal, record.at, value))
+            if signal != "regenerate":  # may be taken back, which a summary cannot
+                self._instruments.rewarded(record, signal, value)
+
+    def _regenerated(self, before: DecisionRecord | None) -> None:
+        if before is None:
+            return
+        self._instruments.regenerated(before)
+        if before.cell is not None and before.arm is not None and before.effective:
+            self._outbox.add(*correction(before.cell, before.arm, "regenerate", before.at, 1.0, 0.0))
+
+    async def _digest_all(self) -> None:
+        while self._inbox:
+            for _ in range(min(_SLICE, len(self._inbox))):
+                try:
+                    self._digest(self._inbox.popleft())
+                except Exception:  # one odd answer must not cost the others
+                    self._stumbled("looking at an answer")
+            await asyncio.sleep(0)
+
+    # Talking to the store
+
+    async def _tick(self) -> None:
+        try:
+            await self._digest_all()
+            if not self._health.open:
+                async with self._lock:
+                    await self._flush()
+                self._health.succeeded()
+        except StoreError as error:
+            self._failed(error)
+        except Exception:  # the next tick may do better
+            self._stumbled("flushing")
+        self._count_corrupt()
+        self._health.count()
+        self._instruments.store(up=self._health.up, buffered=self._buffered)
+
+    async def _flush(self) -> None:
+        number = await self._store.begin(self._outbox.writer)
+        self._checked = True
+        if lost := self._outbox.lost(number):
+            for sent in lost:
+                await self._send(sent)
+            self._outbox.resent(self._clock())
+        while batch := self._outbox.next_batch():
+            await self._store.write(batch)
+            self._outbox.confirmed(batch, self._clock())
+        for claims in self._queue.take(_CLAIMS):
+            await self._settle_queued(claims)
+        self._outbox.settle(self._clock())
+
+    async def _send(self, sent: "Batch | tuple[int, Sequence[Grant]]") -> None:
+        if isinstance(sent, Batch):
+            await self._store.write(sent)
+        else:
+            await self._store.credit(sent[1], self._outbox.writer, sent[0])
+
+    async def _check(self) -> None:
+        if not self._checked:
+            await self._store.begin(self._outbox.writer)
+            self._checked = True
+
+    async def _settle_queued(self, claims: list[Claim]) -> None:
+        try:
+            results = await self._settle(claims)
+        except BaseException:
+            self._queue.back(claims)
+            raise
+        self._queue.extend([c for c, result in zip(claims, results, strict=True) if result is None])
+
+    async def _settle(self, claims: Sequence[Claim]) -> list[Credit | None]:
+        """Looks up, judges and credits; None for ids that may still turn up."""
+        now = self._clock()
+        known = {c.item.id: self._recent.get(c.item.id) for c in claims}
+        found = await self._store.find((i for i, record in known.items() if record is None), now)
+        results: list[Credit | None] = []
+        grants: list[tuple[int, Grant]] = []
+        for n, one in enumerate(claims):
+            record = known[one.item.id] or found.get(one.item.id)
+            results.append(one.standing(record) if record else one.unfound(now))
+            if record is not None and results[n] is None:
+                value = one.reward if record.learns else None
+                grants.append((n, Grant(record, one.item.signal, one.item.value, value)))
+        await self._credit(grants, results)
+        for one, result in zip(claims, results, strict=True):
+            if result is not None:
+                record = known[one.item.id] or found.get(one.item.id)
+                self._instruments.feedback(one.item.signal, result, one.item.at - record.at if record else None)
+        return results
+
+    async def _credit(self, grants: Sequence[tuple[int, Grant]], results: list[Credit | None]) -> None:
+        if not grants:
+            return
+        number = self._outbox.next_number()
+        only = [grant for _, grant in grants]
+        new = await self._store.credit(only, self._outbox.writer, number)
+        self._outbox.confirmed((number, only), self._clock())
+        for (n, grant), fresh in zip(grants, new, strict=True):
+            results[n] = "credited" if fresh else "duplicate"
+            if fresh and grant.reward is not None:
+                self._instruments.rewarded(grant.decision, grant.signal, grant.reward)
+
+    def _failed(self, error: StoreError) -> None:
+        self._checked = False
+        self._health.failed(error)
+
+    def _count_corrupt(self) -> None:
+        fresh = self._store.corrupt - self._corrupt
+        if fresh:
+            self._instruments.corrupt(fresh)
+            self._corrupt += fresh

@@ -1,0 +1,86 @@
+"""Decision records and cell meta as compact JSON, read back with suspicion: what does not parse is None."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from metrics.outcome import DecisionRecord
+from metrics.tally import Tally
+
+_TYPES: tuple[type | tuple[type, ...], ...] = (
+    str, str, str, str, int, (str, type(None)), (str, type(None)), (str, type(None)),
+    (int, float), str, str, (str, type(None)), bool, (int, float),
+)  # fmt: skip
+
+
+def pack(r: DecisionRecord) -> str:
+    """A record without its id, as a JSON list in the order of the fields."""
+    values = (
+        r.tenant, r.task, r.model, r.upstream, r.turn, r.cell, r.parameter, r.arm,
+        r.propensity, r.mode, r.policy, r.session, r.effective, r.at,
+    )  # fmt: skip
+    return orjson.dumps(values).decode()
+
+
+def unpack(decision: str, text: str) -> DecisionRecord | None:
+    """The record of an id; None for what is none."""
+    values = _loads(text)
+    if not isinstance(values, list) or len(values) != len(_TYPES):
+        return None
+    if not all(isinstance(v, t) for v, t in zip(values, _TYPES, strict=True)):
+        return None
+    return DecisionRecord(decision, *values)
+
+
+def pack_meta(meta: Mapping[str, Any]) -> str:
+    """Meta as JSON; what JSON does not know becomes text."""
+    return orjson.dumps(dict(meta), default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def unpack_meta(text: str | None) -> dict[str, Any] | None:
+    """Meta of a cell, {} where there is none, None for what is no JSON object."""
+    found = {} if text is None else _loads(text)
+    return found if isinstance(found, dict) else None
+
+
+def _loads(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def fields(sums: Iterable[tuple[str, str, Tally]]) -> list[str | float]:
+    """Arguments of the scripts: field, increment, field, increment ... for (arm, signal, tally)."""
+    out: list[str | float] = []
+    for arm, signal, t in sums:
+        out += (f"n|{signal}|{arm}", repr(t.n), f"s|{signal}|{arm}", repr(t.s), f"q|{signal}|{arm}", repr(t.q))
+    return out
+
+
+def tallies(stored: Mapping[str, str]) -> tuple[dict[tuple[str, str], Tally], int]:
+    """Tallies by (arm, signal) from a hash of sums, and how many were corrupt and left out."""
+    parts: dict[tuple[str, str], dict[str, float]] = {}
+    for name, value in stored.items():
+        kind, _, rest = name.partition("|")
+        signal, _, arm = rest.partition("|")
+        parts.setdefault((arm, signal), {})[kind] = _finite(value)
+    good = {key: Tally(p["n"], p["s"], p["q"]) for key, p in parts.items() if _sound(p)}
+    return good, len(parts) - len(good)
+
+
+def _finite(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _sound(p: Mapping[str, float]) -> bool:
+    """Whether these can be sums of rewards in [0, 1], give or take rounding."""
+    if p.keys() != {"n", "s", "q"} or not all(math.isfinite(x) for x in p.values()):
+        return False
+    slack = 1e-6 * (1 + abs(p["n"]))
+    return p["n"] >= 0 and -slack <= p["q"] <= p["s"] + slack and p["s"] <= p["n"] + slack

@@ -1,0 +1,251 @@
+"""The store: what all replicas share, in Redis and nothing else.
+
+Everything written is an addition or can be written twice, so a caller that got no answer just writes again.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import orjson
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
+
+from metrics import keys, records, scripts
+from metrics.connect import Client, connect
+from metrics.errors import SchemaError, StoreError
+from metrics.outcome import DecisionRecord
+from metrics.signals import Raw
+from metrics.tally import CellStatistics, Slot, Tally, decay, epoch_of, reward
+
+SCHEMA = 1
+WINDOW = 7 * 86_400  # seconds that a decision can be looked up for feedback
+_MARKER = 7 * 86_400  # seconds that a writer's batch may be sent again
+_CELLS_AT_ONCE = 200
+_LABELS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one process flushes at once. A writer sends its batches in order, with growing numbers; again is harmless."""
+
+    writer: str
+    number: int
+    decisions: Sequence[tuple[DecisionRecord, str | None]] = ()  # with the upstream's completion id
+    sums: Mapping[Slot, Tally] = field(default_factory=dict)
+    cells: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One signal for one decision, already a reward; None is kept without crediting an arm."""
+
+    decision: DecisionRecord
+    signal: str
+    value: Raw
+    reward: float | None
+
+
+class Store:
+    """Promises: idempotent writes, atomic credits, StoreError for whatever keeps Redis from answering.
+
+    Stored values that make no sense are skipped and counted in `corrupt`; they never raise.
+    """
+
+    def __init__(self, where: "str | Client", *, window: int = WINDOW, timeout: float = 0.5) -> None:
+        connection = connect(where, timeout) if isinstance(where, str) else None
+        self._client: Any = connection.client if connection else where  # Redis and RedisCluster share no base class
+        self._close = connection.close if connection else None
+        self.window = window
+        self.corrupt = 0
+
+    async def close(self) -> None:
+        """Closes the connections that this object opened."""
+        if self._close is not None:
+            await self._close()
+
+    async def ping(self) -> None:
+        """Raises StoreError when Redis does not answer."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.get(keys.SCHEMA)
+        await self._run(pipe)
+
+    async def begin(self, writer: str) -> int:
+        """Checks the layout; gives the number of this writer's last write that the server still has, 0 for none.
+
+        Raises SchemaError if a newer Setpoint wrote the store.
+        """
+        pipe = self._client.pipeline(transaction=False)
+        pipe.set(keys.SCHEMA, SCHEMA, nx=True)
+        pipe.get(keys.SCHEMA)
+        pipe.get(keys.progress(writer))
+        _, schema, number = await self._run(pipe)
+        if schema != str(SCHEMA):
+            raise SchemaError(
+                f"store: {keys.SCHEMA} is {schema!r} and this Setpoint writes {SCHEMA}: upgrade it, or give it another "
+                "store or database; until then it reads and learns nothing"
+            )
+        return int(number) if str(number).isdecimal() else 0
+
+    async def write(self, batch: Batch) -> None:
+        """Adds a batch. In doubt (StoreError) send the same one again: what is there already is not added twice."""
+        pipe = self._client.pipeline(transaction=False)
+        self._put_decisions(pipe, batch.decisions)
+        for cell, meta in batch.cells.items():
+            pipe.set(keys.meta(cell), records.pack_meta(meta))
+        cells = {*batch.cells, *(slot.cell for slot in batch.sums)}
+        if cells:
+            pipe.sadd(keys.CELLS, *cells)
+        groups: dict[tuple[str, int], list[tuple[str, str, Tally]]] = {}
+        for slot, tally in batch.sums.items():
+            groups.setdefault((slot.cell, slot.epoch), []).append((slot.arm, slot.signal, tally))
+        for (cell, epoch), sums in groups.items():
+            self._script(
+                pipe,
+                scripts.APPLY,
+                (keys.applied(cell, epoch, batch.writer), keys.sums(cell, epoch), keys.sums(cell, epoch - 2)),
+                (batch.number, _MARKER, *records.fields(sums)),
+            )
+        self._progress(pipe, batch.writer, batch.number)
+        replies = await self._run(pipe)
+        first = len(replies) - 1 - len(groups)
+        self.corrupt += sum(max(r or 0, 0) for r in replies[first:-1])
+
+    async def credit(self, grants: Sequence[Grant], writer: str, number: int) -> list[bool]:
+        """Credits each grant once ever per (decision, signal): True for those that were new."""
+        pipe = self._client.pipeline(transaction=False)
+        for grant in grants:
+            record, sums = grant.decision, []
+            epoch = epoch_of(record.at)
+            if grant.reward is not None and record.cell is not None and record.arm is not None:
+                slot, tally = reward(record.cell, record.arm, grant.signal, record.at, grant.reward)
+                sums = records.fields([(slot.arm, slot.signal, tally)])
+            cell = record.cell or ""
+            self._script(
+                pipe,
+                scripts.CREDIT,
+                (
+                    keys.credited(record, grant.signal),
+                    *((keys.sums(cell, epoch), keys.sums(cell, epoch - 2)) if sums else ()),
+                ),
+                (orjson.dumps(grant.value).decode(), int(self.window) + keys.DAY, *sums),
+            )
+        cells = {g.decision.cell for g in grants if g.reward is not None and g.decision.cell is not None}
+        if cells:
+            pipe.sadd(keys.CELLS, *cells)
+        self._progress(pipe, writer, number)
+        replies = (await self._run(pipe))[: len(grants)]
+        self.corrupt += sum(max(r or 0, 0) for r in replies)
+        new = [r is not None and r >= 0 for r in replies]
+        await self._label(g for g, fresh in zip(grants, new, strict=True) if fresh and g.signal == "task")
+        return new
+
+    async def find(self, ids: Iterable[str], now: float) -> dict[str, DecisionRecord]:
+        """Records by decision id or completion id; those that are not there are left out."""
+        wanted = list(dict.fromkeys(ids))
+        pipe = self._client.pipeline(transaction=False)
+        days = range(int(now) // keys.DAY, int(now - self.window) // keys.DAY - 1, -1)
+        others = [i for i in wanted if not i.startswith("dec_")]
+        for completion in others:
+            for day in days:
+                pipe.hget(keys.completions(completion, day), completion)
+        found = await self._run(pipe) if others else []
+        names = {i: i for i in wanted if i.startswith("dec_")}
+        for n, completion in enumerate(others):
+            hits = [d for d in found[n * len(days) : (n + 1) * len(days)] if d]
+            if hits:
+                names[completion] = hits[0]
+        if not names:
+            return {}
+        pipe = self._client.pipeline(transaction=False)
+        for decision in names.values():
+            pipe.hget(keys.decisions(decision, 0), decision)
+        replies = await self._run(pipe)
+        out: dict[str, DecisionRecord] = {}
+        for (asked, decision), text in zip(names.items(), replies, strict=True):
+            record = records.unpack(decision, text) if text is not None else None
+            if record is not None:
+                out[asked] = record
+            elif text is not None:
+                self.corrupt += 1
+        return out
+
+    async def statistics(self, now: float) -> dict[str, CellStatistics]:
+        """All cells, decayed to `now`: the sums of this epoch and of the one before."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.smembers(keys.CELLS)
+        cells = sorted((await self._run(pipe))[0] or ())
+        out: dict[str, CellStatistics] = {}
+        for start in range(0, len(cells), _CELLS_AT_ONCE):
+            chunk = cells[start : start + _CELLS_AT_ONCE]
+            out |= await self._read(chunk, now)
+        return out
+
+    async def labels(self) -> dict[tuple[str, str], int]:
+        """How often a task was labelled as another one: (decided, labelled) to count."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.hgetall(keys.LABELS)
+        stored: dict[str, str] = (await self._run(pipe))[0] or {}
+        pairs = {(k.partition("|")[0], k.partition("|")[2]): v for k, v in stored.items()}
+        return {pair: int(v) for pair, v in pairs.items() if v.isdecimal()}
+
+    async def _read(self, cells: Sequence[str], now: float) -> dict[str, CellStatistics]:
+        epoch = epoch_of(now)
+        pipe = self._client.pipeline(transaction=False)
+        for cell in cells:
+            pipe.get(keys.meta(cell))
+            pipe.hgetall(keys.sums(cell, epoch))
+            pipe.hgetall(keys.sums(cell, epoch - 1))
+        replies = await self._run(pipe)
+        out: dict[str, CellStatistics] = {}
+        for i, cell in enumerate(cells):
+            meta = records.unpack_meta(replies[3 * i])
+            arms: dict[str, dict[str, Tally]] = {}
+            for back in (0, 1):
+                found, bad = records.tallies(replies[3 * i + 1 + back] or {})
+                self.corrupt += bad
+                for (arm, signal), tally in found.items():
+                    signals = arms.setdefault(arm, {})
+                    signals[signal] = signals.get(signal, Tally()).plus(tally, decay(epoch - back, now))
+            self.corrupt += meta is None
+
+            out[cell] = CellStatistics(meta or {}, arms)
+        return out
+
+    def _put_decisions(self, pipe: Any, decisions: Sequence[tuple[DecisionRecord, str | None]]) -> None:
+        hashes: dict[str, dict[str, str]] = {}
+        for record, completion in decisions:
+            hashes.setdefault(keys.decisions(record.id, record.at), {})[record.id] = records.pack(record)
+            if completion:
+                hashes.setdefault(keys.completions(completion, int(record.at) // keys.DAY), {})[completion] = record.id
+        for key, mapping in hashes.items():
+            pipe.hset(key, mapping=mapping)
+            pipe.expire(key, int(self.window) + (keys.DAY if ":completions:" in key else keys.BUCKET))
+
+    async def _label(self, grants: Iterable[Grant]) -> None:
+        pipe = self._client.pipeline(transaction=False)
+        for grant in grants:
+            self._script(pipe, scripts.LABEL, (keys.LABELS,), (f"{grant.decision.task}|{grant.value}", _LABELS))
+        if len(pipe):
+            await self._run(pipe)
+
+    @staticmethod
+    def _script(pipe: Any, script: str, names: Sequence[str], args: Sequence[Any]) -> None:
+        pipe.eval(script, len(names), *names, *args)
+
+    @staticmethod
+    def _progress(pipe: Any, writer: str, number: int) -> None:
+        pipe.set(keys.progress(writer), number, ex=_MARKER)
+
+    async def _run(self, pipe: Any) -> list[Any]:
+        """The replies of a pipeline; None where a key holds another type than it should."""
+        try:
+            replies = cast("list[Any]", await pipe.execute(raise_on_error=False))
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+            raise StoreError(f"store: {error or type(error).__name__}") from error
+        for i, reply in enumerate(replies):
+            if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):
+                self.corrupt += 1
+                replies[i] = None
+            elif isinstance(reply, Exception):
+                raise StoreError(f"store: {reply}") from reply
+        return replies

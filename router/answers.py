@@ -1,0 +1,122 @@
+"""Reading an answer after it was relayed: id, finish reason, usage and text, on every surface, streamed or not."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+
+@dataclass(slots=True)
+class Answered:
+    """What an answer said. Tokens None: the upstream did not tell."""
+
+    completion: str | None = None
+    finish: str | None = None
+    text: str = ""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    error: bool = False
+
+
+def read_answer(body: bytes, streamed: bool) -> Answered | None:
+    """The answer in a body; None where the body is none (a whole answer that is not a JSON object)."""
+    answered = Answered()
+    if streamed:
+        parts: list[str] = []
+        for event in _events(body):
+            _take(answered, event, parts)
+        answered.text = "".join(parts)
+        return answered
+    try:
+        whole = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(whole, dict):
+        return None
+    parts = []
+    _take(answered, whole, parts)
+    answered.text = "".join(parts)
+    return answered
+
+
+def _events(body: bytes) -> Iterator[dict[str, Any]]:
+    for line in body.split(b"\n"):
+        if line.startswith(b"data:") and (data := line[5:].strip()) and data != b"[DONE]":
+            try:
+                event = orjson.loads(data)
+            except orjson.JSONDecodeError:
+                continue
+            if isinstance(event, dict):
+                yield event
+
+
+def _take(answered: Answered, event: Mapping[str, Any], parts: list[str]) -> None:
+    """Add one object, whole answer or event; the shapes of the surfaces do not overlap."""
+    if event.get("error"):
+        answered.error = True
+    nested = event.get("response") or event.get("message")
+    if isinstance(nested, dict):  # responses: response.completed; messages: message_start
+        answered.completion = answered.completion or _text(nested.get("id"))
+        _usage(answered, nested.get("usage"))
+        answered.finish = _text(nested.get("status")) if event.get("type") in _ENDS else answered.finish
+    answered.completion = answered.completion or _text(event.get("id"))
+    _usage(answered, event.get("usage"))
+    for choice in _list(event.get("choices")):
+        _choice(answered, choice, parts)
+    _block(answered, event, parts)
+
+
+_ENDS = ("response.completed", "response.incomplete", "response.failed")
+
+
+def _choice(answered: Answered, choice: Mapping[str, Any], parts: list[str]) -> None:
+    answered.finish = _text(choice.get("finish_reason")) or answered.finish
+    if choice.get("index", 0) != 0:
+        return
+    said = choice.get("delta") or choice.get("message")
+    content = said.get("content") if isinstance(said, dict) else choice.get("text")
+    if isinstance(content, str):
+        parts.append(content)
+
+
+def _block(answered: Answered, event: Mapping[str, Any], parts: list[str]) -> None:
+    """Anthropic's and the Responses API's texts."""
+    delta = event.get("delta")
+    if isinstance(delta, str) and event.get("type") == "response.output_text.delta":
+        parts.append(delta)
+    elif isinstance(delta, dict):
+        parts.append(_text(delta.get("text")) or "")
+        answered.finish = _text(delta.get("stop_reason")) or answered.finish
+    for item in _list(event.get("content")) + [c for o in _list(event.get("output")) for c in _list(o.get("content"))]:
+        parts.append(_text(item.get("text")) or "")
+    if event.get("object") == "response" or event.get("type") == "message":
+        answered.finish = _text(event.get("stop_reason") or event.get("status")) or answered.finish
+
+
+def _usage(answered: Answered, usage: Any) -> None:
+    if not isinstance(usage, dict):
+        return
+    for field, names in (
+        ("prompt_tokens", ("prompt_tokens", "input_tokens")),
+        ("completion_tokens", ("completion_tokens", "output_tokens")),
+    ):
+        found = next((usage[n] for n in names if isinstance(usage.get(n), int)), None)
+        if found is not None:
+            setattr(answered, field, found)
+    details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details")
+    if isinstance(details, dict) and isinstance(details.get("cached_tokens"), int):
+        answered.cached_tokens = details["cached_tokens"]
+
+
+# Every surface's word for "the token limit cut the answer off", as OpenAI's chat says it.
+TRUNCATED = frozenset({"length", "max_tokens", "incomplete", "model_length"})
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _list(value: Any) -> list[dict[str, Any]]:
+    return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []

@@ -1,0 +1,135 @@
+"""The application: the only composition. Proxied surfaces are plain ASGI routes; FastAPI serves our own endpoints."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+import aiohttp
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import ORJSONResponse
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from router.endpoints import endpoints
+from router.errors import RequestError
+from router.forward import ForwardApp
+from router.learning import learn
+from router.relay import SurfaceApp
+from router.services import Services, build
+from router.settings import Settings
+from router.surfaces import SURFACES
+from router.upstreams.direct import DirectUpstream, provider_by_owner
+
+log = logging.getLogger("setpoint")
+
+POLICY_LOOKS = 0.25  # seconds between two looks at the policy files; an edit takes effect within 1 s
+PROBE_SECONDS = 30
+
+
+def create_app(settings: Settings, *, store_url: str, local_url: str | None = None) -> FastAPI:
+    """The proxy as an ASGI application. The store and the local model are given by whoever started them."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        trust = any(os.environ.get(name) for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"))
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
+        async with aiohttp.ClientSession(
+            connector=connector,
+            auto_decompress=False,
+            trust_env=trust,
+            skip_auto_headers={"User-Agent", "Content-Type"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+        ) as session:
+            services = app.state.services = build(settings, store_url, local_url, session)
+            _mount(app, services)
+            async with _background(
+                services.ledger.run(), learn(services), _watch_policies(services), _find_providers(services)
+            ):
+                yield
+
+    app = FastAPI(title="Setpoint", lifespan=lifespan, openapi_url="/openapi.json", docs_url="/docs", redoc_url=None)
+    app.include_router(endpoints())
+    app.add_exception_handler(RequestError, _request_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _our_fault)
+    return app
+
+
+def _mount(app: FastAPI, services: Services) -> None:
+    """The surfaces stand first: they are what is called a thousand times for each call of anything else."""
+    surfaces = [Route(f"/v1{s.path}", SurfaceApp(s, services), methods=["POST"]) for s in SURFACES.values()]
+    app.router.routes[:0] = surfaces
+    app.router.routes.append(
+        Route("/v1/{path:path}", ForwardApp(services), methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+    )
+
+
+@contextlib.asynccontextmanager
+async def _background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(w) for w in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _watch_policies(services: Services) -> None:
+    while True:
+        await asyncio.sleep(POLICY_LOOKS)
+        try:
+            services.reload()
+        except Exception:
+            log.exception("the policy files could not be looked at; the policy in force stays")
+
+
+async def _find_providers(services: Services) -> None:
+    """Ask each self-hosted address what it is, until it answers; until then it gets OpenAI's own parameters only."""
+    unknown = [
+        u for u in services.pipeline.routes.upstreams if isinstance(u, DirectUpstream) and u.provider == "compatible"
+    ]
+    while unknown:
+        for upstream in list(unknown):
+            with contextlib.suppress(RequestError):
+                upstream.provider = provider_by_owner(await upstream.models()) or upstream.provider
+                unknown.remove(upstream)
+                log.info("upstream %s speaks the dialect of %s", upstream.name, upstream.provider)
+        await asyncio.sleep(PROBE_SECONDS)
+
+
+async def _request_error(request: Request, e: Exception) -> ORJSONResponse:
+    assert isinstance(e, RequestError)
+    return ORJSONResponse(e.body(), e.status, e.headers)
+
+
+async def _invalid(request: Request, e: Exception) -> ORJSONResponse:
+    assert isinstance(e, RequestValidationError)
+    first = e.errors()[0]
+    place = ".".join(str(p) for p in first["loc"] if p != "body")
+    code = "invalid_json" if first["type"] == "json_invalid" else "invalid_request"
+    return await _request_error(request, RequestError(code, f"{place}: {first['msg']}", place or None))
+
+
+async def _http_error(request: Request, e: Exception) -> ORJSONResponse:
+    assert isinstance(e, HTTPException)
+    if e.status_code == 405:
+        error = RequestError(
+            "method_not_allowed", f"{request.method} is not a method of {request.url.path}.", headers=e.headers
+        )
+    elif e.status_code == 404:
+        error = RequestError("unknown_path", f"There is nothing at {request.url.path}; the API is below /v1.")
+    else:
+        error = RequestError("invalid_request", str(e.detail))
+    return await _request_error(request, error)
+
+
+async def _our_fault(request: Request, e: Exception) -> ORJSONResponse:
+    return await _request_error(
+        request, RequestError("internal_error", "Setpoint failed to handle this request; its log says why.")
+    )

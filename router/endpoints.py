@@ -1,0 +1,145 @@
+"""Setpoint's own endpoints: feedback, explain, models, health and metrics."""
+
+import asyncio
+
+from time import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import ORJSONResponse
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+
+from metrics.errors import SignalError
+from metrics.outcome import Feedback
+from metrics.signals import reward
+from router.errors import RequestError
+from router.explaining import as_json
+from router.gate import read_body
+from router.incoming import Incoming
+from router.pipeline import headers_of
+from router.services import Services, served_models
+from router.surfaces import SURFACES
+from router.upstreams.seam import Upstream
+
+MOST_FEEDBACK = 1_000
+
+
+class FeedbackItem(BaseModel):
+    """One signal about one answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(min_length=1, max_length=200, description="Decision id (x-setpoint-decision) or completion id.")
+    signal: str = Field(
+        description="A row of the signal table: rating, thumbs, score, success, accepted, edited, regenerated, task."
+    )
+    value: StrictBool | StrictInt | StrictFloat | StrictStr = Field(description="As the signal's row says.")
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+Of = Annotated[Services, Depends(_services)]
+
+
+def _tenant(request: Request, services: Of) -> str:
+    return services.gate.tenant(dict(request.headers))
+
+
+Tenant = Annotated[str, Depends(_tenant)]
+
+
+def endpoints() -> APIRouter:
+    """The router of all of them."""
+    router = APIRouter()
+    router.get("/healthz", summary="Liveness")(healthz)
+    router.get("/readyz", summary="Readiness")(readyz)
+    router.get("/metrics", summary="Prometheus page", response_class=Response)(metrics)
+    router.get("/v1/models", summary="All that the upstreams serve")(models)
+    router.post("/v1/feedback", summary="Tell how good an answer was")(feedback)
+    router.post("/v1/explain", summary="The ladder of a request that is not sent")(explain)
+    return router
+
+
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+async def readyz(services: Of, request: Request) -> Response:
+    """Whether requests can be served, and what runs degraded."""
+    state, book = services.ledger.state, services.book
+    ready = getattr(request.app.state, "ready", True)
+    return ORJSONResponse(
+        {
+            "status": "ready" if ready else "starting",
+            "policy": {
+                "name": book.policy.name,
+                "digest": book.policy.digest,
+                "problems": [str(p) for p in book.problems],
+            },
+            "upstreams": [u.name for u in services.pipeline.routes.upstreams],
+            "store": {
+                "up": state.up,
+                "down_seconds": round(state.down_seconds, 1),
+                "buffered": state.buffered,
+                "shed": state.shed,
+            },
+            "allocation": services.pipeline.allocations.version,
+        },
+        200 if ready else 503,
+    )
+
+
+async def metrics(services: Of) -> Response:
+    """The page is made in a thread: at many series it takes longer than a request may wait."""
+    page, content_type = await asyncio.to_thread(services.instruments.render)
+    return Response(page, media_type=content_type)
+
+
+async def models(services: Of, tenant: Tenant) -> dict[str, Any]:
+    """Every model that can be asked for, in OpenAI's shape. An upstream that is away lists none."""
+    routes = services.pipeline.routes
+    listed = await asyncio.gather(*(_listed(u) for u in routes.upstreams))
+    return {
+        "object": "list",
+        "data": served_models(routes, {u.name: m for u, m in zip(routes.upstreams, listed, strict=True)}),
+    }
+
+
+async def _listed(upstream: Upstream) -> list[dict[str, Any]]:
+    try:
+        return await asyncio.wait_for(upstream.models(), 5)
+    except (RequestError, TimeoutError):
+        return []
+
+
+async def feedback(services: Of, tenant: Tenant, items: FeedbackItem | list[FeedbackItem]) -> Response:
+    """Idempotent per (id, signal). Each item is answered credited, duplicate, late, unknown, or queued while the store is
+    away or the decision is not yet known to it."""
+    given = items if isinstance(items, list) else [items]
+    if len(given) > MOST_FEEDBACK:
+        raise RequestError("invalid_request", f"At most {MOST_FEEDBACK} items at once.")
+    now = time()
+    entries = [Feedback(i.id, i.signal, i.value, now, tenant if services.gate.closed else None) for i in given]
+    try:
+        for entry in entries:
+            reward(entry.signal, entry.value)
+    except SignalError as e:
+        raise RequestError("invalid_request", str(e), "signal") from e
+    results = await services.ledger.feedback(entries)
+    if not isinstance(items, list) and results == ["unknown"]:
+        raise RequestError("unknown_decision", f"No decision or completion with the id {items.id!r} is known.", "id")
+    told = [{"id": i.id, "signal": i.signal, "result": r} for i, r in zip(given, results, strict=True)]
+    return ORJSONResponse({"object": "list", "data": told} if isinstance(items, list) else told[0])
+
+
+async def explain(request: Request, services: Of, tenant: Tenant) -> Response:
+    """Climbs the ladder for a chat completions body; nothing is forwarded or stored."""
+    headers = {k: v for k, v in request.headers.items() if k != "content-length"}
+    body = await read_body(request.receive, headers, services.body_limit)
+    prepared = services.pipeline.prepare(Incoming(SURFACES["chat"], body, headers), tenant)
+    told = {k.decode(): v.decode() for k, v in headers_of(prepared) if k != b"x-setpoint-decision"}
+    return ORJSONResponse(as_json(prepared), headers=told)

@@ -1,0 +1,79 @@
+"""Learning in the background: from the store's statistics to the allocation that all replicas serve."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Mapping
+
+from metrics.rewards import combine
+from metrics.tally import CellStatistics
+from policies.allocation import Allocations
+from policies.arms import position, value_of
+from policies.bandits import BANDITS, Evidence
+from policies.policy import Policy
+from router.services import Services
+
+log = logging.getLogger("setpoint")
+
+BANDIT = "safe_gp"
+
+
+async def learn(services: Services) -> None:
+    """Recompute allocations every few seconds until cancelled; a failure keeps the last ones and is counted."""
+    while True:
+        await asyncio.sleep(services.settings.refresh_seconds)
+        try:
+            statistics = await services.ledger.statistics()
+            services.pipeline.allocations = await asyncio.to_thread(allocations, services.book.policy, statistics)
+            _show(services)
+        except Exception:
+            log.warning("allocations could not be computed anew; the last ones stay", exc_info=True)
+            services.instruments.learning_failed()
+
+
+def allocations(policy: Policy, statistics: Mapping[str, CellStatistics]) -> Allocations:
+    """The probabilities of all cells. Depends on nothing but the arguments, so replicas that see the same agree."""
+    cells = {}
+    for cell, seen in sorted(statistics.items()):
+        if (p := _cell(policy, cell, seen)) is not None:
+            cells[cell] = p
+    digest = hashlib.blake2b(repr([(c, sorted(p.items())) for c, p in cells.items()]).encode(), digest_size=8)
+    return Allocations(digest.hexdigest(), cells)
+
+
+def _cell(policy: Policy, cell: str, seen: CellStatistics) -> Mapping[str, float] | None:
+    """One cell's probabilities; None where what is stored about it makes no sense any more."""
+    parameter, grid, baseline, task = (seen.meta.get(k) for k in ("parameter", "grid", "baseline", "task"))
+    if not isinstance(grid, list) or baseline not in grid or not isinstance(parameter, str):
+        return None
+    adaptation = policy.adaptation_of(str(task))
+    if adaptation.mode == "bypass":
+        return None
+    try:
+        evidence = [_evidence(parameter, str(arm), seen, adaptation.objective) for arm in grid]
+        p = BANDITS[BANDIT](evidence, grid.index(baseline), adaptation.explore, _seed(cell))
+    except (ValueError, KeyError, ArithmeticError):
+        log.warning("the statistics of cell %s make no sense; it keeps the policy's value", cell)
+        return None
+    # Four digits: replicas that read a moment apart differ in the last ones, and the version must not.
+    return {str(arm): round(share, 4) for arm, share in zip(grid, p, strict=True)}
+
+
+def _evidence(parameter: str, arm: str, seen: CellStatistics, objective: Mapping[str, float]) -> Evidence:
+    place = position(parameter, value_of(parameter, arm))
+    signals = seen.arms.get(arm)
+    if not signals:
+        return Evidence(place)
+    earned = combine(signals, objective)
+    return Evidence(place, earned.n, earned.mean, earned.variance)
+
+
+def _seed(cell: str) -> int:
+    return int.from_bytes(hashlib.blake2b(cell.encode(), digest_size=4).digest(), "big")
+
+
+def _show(services: Services) -> None:
+    for cell, p in services.pipeline.allocations.cells.items():
+        _, task, model, _, turn, parameter = cell.split("|")
+        for arm, share in p.items():
+            services.instruments.allocated(task, model, turn, parameter, arm, share)

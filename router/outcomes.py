@@ -1,0 +1,130 @@
+"""Outcomes: what one exchange came to, reported once to the ledger and the instruments."""
+
+import logging
+from dataclasses import dataclass, field
+from time import monotonic, time
+from typing import TYPE_CHECKING
+
+from metrics.outcome import DecisionRecord, Outcome, Result
+from router.answers import TRUNCATED, Answered, read_answer
+from router.errors import RequestError
+from router.pipeline import Prepared
+
+if TYPE_CHECKING:
+    from router.services import Services
+
+log = logging.getLogger("setpoint")
+
+MOST_KEPT = 1_000_000  # bytes of a streamed answer that are read for usage and observed signals
+LABEL_TASKS = frozenset({"classification"})  # a short, capped answer is what was wanted
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its answer while they last; times are of the monotonic clock."""
+
+    surface: str
+    began_at: float
+    prepared: Prepared | None = None
+    status: int = 0
+    result: Result = "ok"
+    code: str | None = None
+    sent_at: float | None = None
+    first_byte_at: float | None = None
+    answered_at: float | None = None
+    started: bool = False
+    client_gone: bool = False
+    answered: Answered | None = None
+    kept: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+    def keep(self, chunk: bytes) -> None:
+        """Remember a chunk of a stream; of a very long one the beginning and the latest chunks."""
+        if self.first_byte_at is None:
+            self.first_byte_at = monotonic()
+        self.kept.append(chunk)
+        self.size += len(chunk)
+        while self.size > MOST_KEPT and len(self.kept) > 2:
+            self.size -= len(self.kept.pop(1))
+
+    def failed(self, error: RequestError) -> None:
+        """Note an error of our own making or of the upstream's."""
+        self.status, self.code = error.status, error.code
+        self.result = "error" if error.status >= 500 else "rejected"
+
+
+def report(services: "Services", exchange: Exchange) -> None:
+    """One outcome. Never raises: what was sent to the client is already on its way."""
+    try:
+        _report(services, exchange)
+    except Exception:
+        log.exception("an outcome could not be recorded")
+        services.instruments.learning_failed()
+
+
+def _report(services: "Services", exchange: Exchange) -> None:
+    now, prepared = monotonic(), exchange.prepared
+    if prepared is None:
+        services.instruments.rejected(exchange.surface, exchange.code or "cancelled")
+        return
+    if exchange.kept:
+        exchange.answered = read_answer(b"".join(exchange.kept), streamed=True)
+    answered = exchange.answered or Answered()
+    upstream = (exchange.answered_at or now) - exchange.sent_at if exchange.sent_at is not None else 0.0
+    if exchange.code and exchange.code.startswith("upstream"):
+        services.instruments.upstream_failed(prepared.route.upstream.name, exchange.code)
+    outcome = Outcome(
+        decision=record_of(prepared),
+        surface=exchange.surface,
+        completion=answered.completion,
+        status=exchange.status,
+        finish="length" if answered.finish in TRUNCATED else answered.finish,
+        result=_result(exchange, answered),
+        seconds=now - exchange.began_at,
+        upstream_seconds=upstream,
+        ttft=exchange.first_byte_at - exchange.began_at
+        if exchange.first_byte_at and prepared.incoming.stream
+        else None,
+        prompt_tokens=answered.prompt_tokens,
+        completion_tokens=answered.completion_tokens,
+        cost_usd=services.cost(prepared.context, answered),
+        text=answered.text,
+        wants_json=prepared.context.wants_json,
+        label_task=prepared.context.task in LABEL_TASKS,
+        prompt=_fingerprint(prepared),
+    )
+    services.recorded(prepared, outcome)
+
+
+def _fingerprint(prepared: Prepared) -> str | None:
+    """Tells the same question asked again from another one; the text cannot be got back from it."""
+    context = prepared.context
+    return f"{hash((context.tenant, context.session, context.text)):x}" if context.session and context.text else None
+
+
+def _result(exchange: Exchange, answered: Answered) -> Result:
+    if exchange.result == "ok" and (exchange.status >= 400 or answered.error):
+        return "rejected" if 400 <= exchange.status < 500 else "error"
+    return exchange.result
+
+
+def record_of(prepared: Prepared) -> DecisionRecord:
+    """What the store keeps of a decision: ids and numbers."""
+    context, decision, draw = prepared.context, prepared.decision, prepared.decision.draw
+    return DecisionRecord(
+        id=prepared.id,
+        tenant=prepared.tenant,
+        task=context.task,
+        model=context.model,
+        upstream=context.upstream,
+        turn=context.turn,
+        cell=draw.cell if draw else None,
+        parameter=draw.parameter if draw else None,
+        arm=draw.arm if draw else None,
+        propensity=draw.propensity if draw else 1.0,
+        mode=decision.mode,
+        policy=decision.policy,
+        session=context.session,
+        effective=decision.effective,
+        at=time(),
+    )

@@ -1,0 +1,157 @@
+"""The pipeline: from the client's request to what is sent upstream, and why. Awaits nothing."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import orjson
+from classifier.ask import Ask
+from classifier.verdict import Verdict
+from policies.wire import apply
+
+from metrics.ids import new_decision_id
+from metrics.instruments import Instruments
+from policies.allocation import Allocations
+from policies.context import Context
+from policies.decision import Decision
+from policies.engine import Engine
+from policies.precedence import ParameterForbiddenError
+from router.errors import RequestError
+from router.incoming import Incoming
+from router.surfaces import wants_json
+from router.upstreams.routing import Route, Routes
+
+log = logging.getLogger("setpoint")
+
+Classify = Callable[[Ask], Verdict]
+GENERAL = Verdict("general", 0.0, (), "abstained")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that is ready to be sent, with everything that was decided about it."""
+
+    id: str
+    incoming: Incoming
+    tenant: str
+    route: Route
+    verdict: Verdict
+    context: Context
+    decision: Decision
+    body: bytes
+
+
+class Pipeline:
+    """classify → context → decide → rewrite. Its parts are swapped whole by reloads and by learning."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        classify: Classify,
+        engine: Engine,
+        instruments: Instruments,
+        clock: Callable[[], float],
+        random: Callable[[int], bytes],
+    ) -> None:
+        self.routes, self.classify, self.engine = routes, classify, engine
+        self.allocations = Allocations()
+        self._instruments, self._clock, self._random = instruments, clock, random
+
+    def prepare(self, incoming: Incoming, tenant: str) -> Prepared:
+        """Decide for one request. Raises RequestError: model_not_found, parameter_forbidden."""
+        route = self.routes.of(incoming.model)
+        ask = incoming.surface.ask(incoming.json)
+        verdict = self._verdict(incoming, ask)
+        decision_id = new_decision_id(self._clock(), self._random(10))
+        context = _context(incoming, ask, verdict, route, tenant, decision_id)
+        decision = self._decide(context, incoming)
+        return Prepared(
+            decision_id, incoming, tenant, route, verdict, context, decision, _rewritten(incoming, route, decision)
+        )
+
+    def _verdict(self, incoming: Incoming, ask: Ask) -> Verdict:
+        if incoming.task:
+            return Verdict(incoming.task[:64], 1.0, (), "declared")
+        try:
+            return self.classify(ask)
+        except Exception:  # a classifier that fails must not fail the completion
+            log.exception("the classifier failed; the task is general")
+            self._instruments.classifier_failed()
+            return GENERAL
+
+    def _decide(self, context: Context, incoming: Incoming) -> Decision:
+        if context.mode == "bypass":
+            return Decision(self.engine.name, "bypass", {}, effective=False)
+        try:
+            return self.engine.decide(context, incoming.json, self.allocations)
+        except ParameterForbiddenError as e:
+            raise RequestError("parameter_forbidden", str(e), e.param) from e
+        except Exception:  # nor may a policy: the client's own parameters go out as they came
+            log.exception("the policy failed; the request goes out as it came")
+            self._instruments.policy_failed()
+            return Decision(self.engine.name, "bypass", {}, effective=False)
+
+
+def _context(incoming: Incoming, ask: Ask, verdict: Verdict, route: Route, tenant: str, decision_id: str) -> Context:
+    body = incoming.json
+    return Context(
+        task=verdict.task,
+        confidence=verdict.confidence,
+        turn=ask.turn,
+        attempt=ask.attempt,
+        model=route.model,
+        upstream=route.upstream.name,
+        provider=route.provider,
+        surface=incoming.surface.name,
+        tags=route.upstream.tags,
+        tenant=tenant,
+        language=ask.language,
+        text=ask.text,
+        headers=incoming.headers,
+        session=incoming.session,
+        tools=bool(body.get("tools")),
+        tool_loop=ask.in_tool_loop,
+        images=ask.images,
+        stream=incoming.stream,
+        wants_json=wants_json(body),
+        mode=incoming.mode,
+        unit=f"{tenant}/{incoming.session}" if incoming.session else decision_id,
+    )
+
+
+def _rewritten(incoming: Incoming, route: Route, decision: Decision) -> bytes:
+    """The body with the decided edits and the model's name upstream; the very bytes of the client where nothing changes."""
+    if not decision.edits and route.model == incoming.model:
+        return incoming.body
+    body = dict(incoming.json)
+    apply(body, decision.edits)
+    body["model"] = route.model
+    incoming.json = body
+    return orjson.dumps(body)
+
+
+def headers_of(prepared: Prepared) -> list[tuple[bytes, bytes]]:
+    """What the answer's headers tell about the decision."""
+    decision, draw = prepared.decision, prepared.decision.draw
+    said: Mapping[str, str] = {
+        "x-setpoint-decision": prepared.id,
+        "x-setpoint-task": prepared.verdict.task,
+        "x-setpoint-confidence": f"{prepared.verdict.confidence:.2f}",
+        "x-setpoint-turn": str(prepared.context.turn),
+        "x-setpoint-policy": decision.policy,
+        "x-setpoint-arm": f"{draw.parameter}={draw.arm}" if draw else "none",
+        "x-setpoint-params": compact(decision.params),
+        "x-setpoint-dropped": ", ".join(f"{name}={reason}" for name, reason in decision.dropped),
+    }
+    return [(k.encode(), v.encode("ascii", "backslashreplace")) for k, v in said.items() if v]
+
+
+def compact(params: Mapping[str, object]) -> str:
+    """Compact JSON in ASCII, as a header needs it."""
+    text = orjson.dumps(dict(params)).decode()
+    return text if text.isascii() else "".join(c if ord(c) < 128 else _escaped(c) for c in text)
+
+
+def _escaped(char: str) -> str:
+    units = char.encode("utf-16-be")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))

@@ -1,0 +1,143 @@
+"""Everything that a running proxy holds, composed once from its settings."""
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import monotonic, time
+
+import aiohttp
+
+from classifier.errors import ClassifierError
+from classifier.keywords import Keywords
+from classifier.model import Classifier
+from metrics.instruments import Instruments
+from metrics.ledger import Ledger
+from metrics.outcome import Outcome
+from metrics.store import Store
+from policies.book import PolicyBook
+from policies.capability import Capabilities, Target
+from policies.catalog import Catalog
+from policies.context import Context
+from policies.engine import Engine
+from router.answers import Answered
+from router.gate import Gate
+from router.pipeline import Classify, Pipeline, Prepared
+from router.settings import Settings, UpstreamSettings
+from router.upstreams import direct, translated
+from router.upstreams.routing import Routes
+from router.upstreams.seam import Upstream
+
+log = logging.getLogger("setpoint")
+
+
+@dataclass(slots=True)
+class Services:
+    """The parts of one application. `pipeline` is where a reload and a new allocation take effect."""
+
+    settings: Settings
+    gate: Gate
+    book: PolicyBook
+    capabilities: Capabilities
+    pipeline: Pipeline
+    ledger: Ledger
+    instruments: Instruments
+    session: aiohttp.ClientSession
+    body_limit: int
+
+    def cost(self, context: Context, answered: Answered) -> float | None:
+        """What an answer cost, in USD; None where the price or the tokens are not known."""
+        facts = self.capabilities.facts(Target(context.model, context.provider, context.surface))
+        if facts.input_cost is None or facts.output_cost is None or answered.completion_tokens is None:
+            return None
+        return facts.input_cost * (answered.prompt_tokens or 0) + facts.output_cost * answered.completion_tokens
+
+    def recorded(self, prepared: Prepared, outcome: Outcome) -> None:
+        """One outcome, with all that was decided on the way to it."""
+        instruments, decision, verdict = self.instruments, prepared.decision, prepared.verdict
+        if verdict.source == "abstained":
+            instruments.abstained()
+        elif verdict.source != "declared":
+            instruments.classified(verdict.task, verdict.confidence)
+        for name, value in decision.params.items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                instruments.parameter(name, verdict.task, value)
+            instruments.decided(name, decision.decided_by.get(name, "client"))
+        for name, reason in decision.dropped:
+            instruments.dropped(name, reason)
+        for step in decision.steps:
+            if step.rung in ("capability", "bounds") and step.after is not None:
+                instruments.adjusted(step.param, step.source if step.rung == "capability" else "bounds")
+        if draw := decision.draw:
+            instruments.drawn(verdict.task, prepared.context.model, draw.parameter, draw.arm, explored=draw.explored)
+            self.ledger.register_cell(
+                draw.cell,
+                {"parameter": draw.parameter, "grid": list(draw.grid), "baseline": draw.baseline, "task": verdict.task},
+            )
+        if outcome.result == "cancelled":
+            instruments.disconnected()
+        self.ledger.decided_and_done(outcome)
+
+    def reload(self) -> None:
+        """Take over an edit of the policy files, or say that it was refused."""
+        result = self.book.refresh()
+        if result == "loaded":
+            self.pipeline.engine = Engine(self.book.policy, self.capabilities)
+            self.instruments.policy(self.book.policy.name, self.book.policy.digest)
+            log.info("policy %s@%s is in force", self.book.policy.name, self.book.policy.digest)
+        elif result == "refused":
+            log.error("the policy edit is refused, the old policy stays:\n%s", "\n".join(map(str, self.book.problems)))
+        if result != "unchanged":
+            self.instruments.policy_reloaded(ok=result == "loaded")
+
+
+def build(settings: Settings, store_url: str, local_url: str | None, session: aiohttp.ClientSession) -> Services:
+    """Compose the services. Raises InvalidPolicyError when there is no policy to start with, SettingsError, StoreError
+    for a store URL that is none; a store that is away is waited for in the background."""
+    instruments = Instruments()
+    book = PolicyBook.open(settings.policies)
+    capabilities = Capabilities.load(catalog=Catalog.load())
+    routes = Routes([(_upstream(u, settings, session, local_url), u.serves()) for u in settings.upstreams])
+    pipeline = Pipeline(
+        routes, _classify(settings, instruments), Engine(book.policy, capabilities), instruments, time, os.urandom
+    )
+    ledger = Ledger(Store(store_url), instruments, clock=time)
+    instruments.policy(book.policy.name, book.policy.digest)
+    limit = int(settings.limits.body_mb * 1_000_000)
+    return Services(
+        settings, Gate(settings.keys, monotonic), book, capabilities, pipeline, ledger, instruments, session, limit
+    )
+
+
+def _classify(settings: Settings, instruments: Instruments) -> Classify:
+    """The trained model; keyword rules where its artefact cannot be used."""
+    try:
+        return Classifier.load(settings.classifier).classify
+    except ClassifierError as e:
+        if settings.classifier is not None:
+            raise
+        log.error("%s; keyword rules stand in for the classifier", e)
+        instruments.classifier_failed()
+        return Keywords.load().classify
+
+
+def _upstream(
+    u: UpstreamSettings, settings: Settings, session: aiohttp.ClientSession, local_url: str | None
+) -> Upstream:
+    if u.kind == "litellm":
+        return translated.TranslatedUpstream(u)
+    if u.kind == "local":
+        u = u.model_copy(update={"base_url": local_url})
+    return direct.DirectUpstream(u, session, settings.limits, direct.provider_of(u))
+
+
+def served_models(routes: Routes, listed: Mapping[str, list[dict[str, object]]]) -> list[dict[str, object]]:
+    """The union of what the settings name and what the upstreams list, each model once, with who serves it."""
+    models: dict[str, dict[str, object]] = {}
+    for upstream in routes.upstreams:
+        for model in listed.get(upstream.name, []):
+            if routes.serves(upstream, str(model["id"])):
+                models.setdefault(str(model["id"]), model)
+    for name, owner in routes.named:
+        models.setdefault(name, {"id": name, "object": "model", "created": 0, "owned_by": owner})
+    return list(models.values())

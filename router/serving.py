@@ -1,0 +1,139 @@
+"""Serving: start what the settings ask for (store, local model, workers), say so, and end all of it together."""
+
+import logging
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from metrics.embedded import start_embedded
+from policies import loading
+from router.app import create_app
+from router.errors import SettingsError
+from router.local_model import MODEL, LocalModel
+from router.settings import Settings, load, require_safe
+
+# How the supervisor tells its workers what it has started for all of them.
+STORE, LOCAL = "SETPOINT_STORE_URL", "SETPOINT_LOCAL_URL"
+LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+def serve(settings: Settings, config: Path | None) -> None:
+    """Run until stopped. Raises SettingsError, InvalidPolicyError, StoreError when there is nothing to run."""
+    require_safe(settings)
+    loading.load(settings.policies)  # before anything is started: a policy that cannot be run is said at once
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, datefmt="%H:%M:%S")
+    with ExitStack() as started:
+        listener = _listener(settings)
+        os.environ[STORE] = _store(settings, started)
+        if any(u.kind == "local" for u in settings.upstreams):
+            os.environ[LOCAL] = _local_model(started)
+        if config:
+            os.environ["SETPOINT_CONFIG"] = str(config.resolve())
+        _greet(settings)
+        if settings.workers > 1:
+            _many(settings, listener)
+        else:
+            listener.close()
+            app = create_app(settings, store_url=os.environ[STORE], local_url=os.environ.get(LOCAL))
+            uvicorn.Server(_config(settings, app)).run()
+
+
+def worker() -> FastAPI:
+    """The application of one of several workers, from what the supervisor left in the environment."""
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, datefmt="%H:%M:%S")
+    settings = load()
+    return create_app(settings, store_url=os.environ[STORE], local_url=os.environ.get(LOCAL))
+
+
+def _config(settings: Settings, app: FastAPI | str, workers: int | None = None) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        workers=workers,
+        factory=isinstance(app, str),
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
+def _many(settings: Settings, listener: socket.socket) -> None:
+    """Workers share the port, the store and the metrics."""
+    folder = settings.data / "metrics"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    listener.set_inheritable(True)
+    config = _config(settings, "router.serving:worker", settings.workers)
+    uvicorn.supervisors.Multiprocess(config, uvicorn.Server(config).run, [listener]).run()
+
+
+def _listener(settings: Settings) -> socket.socket:
+    """Bound before anything is started, so that a port in use is said at once."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as e:
+        raise SettingsError(
+            f"{settings.host}:{settings.port} cannot be listened on: {e.strerror}; choose another with --port"
+        ) from e
+    return listener
+
+
+def _store(settings: Settings, started: ExitStack) -> str:
+    if settings.store != "embedded":
+        return settings.store
+    server = start_embedded(settings.data)
+    started.callback(server.stop)
+    return server.url
+
+
+def _local_model(started: ExitStack) -> str:
+    model = LocalModel(_free_port())
+    started.callback(model.stop)
+    model.wait()
+    return model.url
+
+
+def _free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port: int = s.getsockname()[1]
+        return port
+
+
+def _greet(settings: Settings) -> None:
+    for line in greeting(settings):
+        logging.getLogger("setpoint").info(line)
+
+
+def greeting(settings: Settings) -> Iterator[str]:
+    """What answers, where state is kept, and what to try."""
+    for u in settings.upstreams:
+        what = f"{MODEL} on this machine" if u.kind == "local" else u.base_url or ", ".join(u.serves().values())
+        yield f"upstream {u.name}: {what}"
+    store = f"embedded, in {settings.data}" if settings.store == "embedded" else settings.store.rsplit("@", 1)[-1]
+    yield f"store: {store}; policies: {settings.policies}"
+    first = settings.upstreams[0]
+    model = MODEL if first.kind == "local" else next((m for m in first.serves() if "*" not in m), "MODEL")
+    key = " -H 'Authorization: Bearer KEY'" if settings.keys else ""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    yield f"listening on http://{host}:{settings.port}; try:"
+    yield (
+        f"  curl -i http://{host}:{settings.port}/v1/chat/completions{key} -H 'Content-Type: application/json' "
+        f'-d \'{{"model": "{model}", "messages": [{{"role": "user", "content": "Write a haiku about autumn"}}]}}\''
+    )

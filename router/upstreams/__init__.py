@@ -1,0 +1,1 @@
+"""Upstreams: who answers. One module a kind, behind one small seam."""
