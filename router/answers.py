@@ -89,8 +89,8 @@ def _block(answered: Answered, event: Mapping[str, Any], parts: list[str]) -> No
     elif isinstance(delta, dict):
         parts.append(_text(delta.get("text")) or "")
         answered.finish = _text(delta.get("stop_reason")) or answered.finish
-    for item in _list(event.get("content")) + [c for o in _list(event.get("output")) for c in _list(o.get("content"))]:
-        parts.append(_text(item.get("text")) or "")
+    blocks = _list(event.get("content")) + [c for o in _list(event.get("output")) for c in _list(o.get("content"))]
+    parts.extend(_text(block.get("text")) or "" for block in blocks)
     if event.get("object") == "response" or event.get("type") == "message":
         answered.finish = _text(event.get("stop_reason") or event.get("status")) or answered.finish
 

@@ -1,7 +1,6 @@
 """Setpoint's own endpoints: feedback, explain, models, health and metrics."""
 
 import asyncio
-
 from time import time
 from typing import Annotated, Any
 

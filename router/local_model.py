@@ -72,7 +72,7 @@ class LocalModel:
     def wait(self) -> None:
         """Return when it has answered once: before that it says 503. Raises SettingsError if it never does."""
         ask = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}).encode()
-        request = urllib.request.Request(f"{self.url}/chat/completions", ask, {"content-type": "application/json"})
+        request = urllib.request.Request(f"{self.url}/chat/completions", ask, {"content-type": "application/json"})  # noqa: S310
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             try:

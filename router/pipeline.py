@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import orjson
+
 from classifier.ask import Ask
 from classifier.verdict import Verdict
-from policies.wire import apply
-
 from metrics.ids import new_decision_id
 from metrics.instruments import Instruments
 from policies.allocation import Allocations
@@ -16,6 +15,7 @@ from policies.context import Context
 from policies.decision import Decision
 from policies.engine import Engine
 from policies.precedence import ParameterForbiddenError
+from policies.wire import apply
 from router.errors import RequestError
 from router.incoming import Incoming
 from router.surfaces import wants_json

@@ -1,0 +1,195 @@
+"""The command line: `setpoint serve | check | explain | classify | train | report`."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from classifier.errors import ClassifierError
+from metrics.errors import MetricsError
+from policies.errors import InvalidPolicyError
+from router.errors import RequestError, SettingsError
+
+PATH = click.Path(path_type=Path)
+
+
+class _Commands(click.Group):
+    """Turns the errors that a user can do something about into one line on standard error and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (SettingsError, InvalidPolicyError, ClassifierError, MetricsError, RequestError) as e:
+            raise click.ClickException(str(e)) from e
+        except BrokenPipeError:
+            sys.exit(0)  # the reader of a pipe has seen enough
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="setpoint")
+def main() -> None:
+    """Setpoint: an OpenAI-compatible proxy that gives every request the parameters its task needs."""
+
+
+@main.command()
+@click.option("--config", type=PATH, help="setpoint.yaml; without one, ./setpoint.yaml, then the environment.")
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes that share the port.")
+@click.option("--policies", type=PATH, help="A policy file or a folder of them.")
+@click.option("--store", help="`embedded`, or the URL of a Redis.")
+def serve(config: Path | None, **given: Any) -> None:
+    """Run the proxy."""
+    from router import serving
+    from router.settings import Settings, load
+
+    chosen = {k: v for k, v in given.items() if v is not None}
+    settings = load(config)
+    serving.serve(Settings.model_validate(settings.model_dump() | chosen), config)
+
+
+@main.command()
+@click.argument("paths", nargs=-1, type=PATH)
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of policy files, for an editor.")
+def check(paths: tuple[Path, ...], schema: bool) -> None:
+    """Check policy files, folders of them, or a setpoint.yaml, without running anything."""
+    from policies import loading
+    from policies.schema import schema as policy_schema
+    from router import settings
+
+    if schema:
+        click.echo(json.dumps(policy_schema(), indent=2, ensure_ascii=False))
+        return
+    failed = False
+    for path in paths or (settings.load().policies,):
+        try:
+            click.echo(_checked(path, loading, settings))
+        except (InvalidPolicyError, SettingsError) as e:
+            failed = True
+            click.echo(str(e), err=True)
+    sys.exit(1 if failed else 0)
+
+
+def _checked(path: Path, loading: Any, settings: Any) -> str:
+    if path.is_file() and "\nupstreams:" in "\n" + path.read_text("utf-8", errors="replace"):
+        found = settings.read(path)
+        return f"{path}: good: upstreams {', '.join(u.name for u in found.upstreams)}\n" + _checked(
+            found.policies, loading, settings
+        )
+    policy = loading.load(path)
+    return f"{path}: good: {policy.name}@{policy.digest}, {len(policy.tasks)} tasks, {len(policy.rules)} rules, learning {policy.adaptation.mode}"
+
+
+@main.command()
+@click.argument("prompt")
+@click.option("--config", type=PATH, help="setpoint.yaml.")
+@click.option("--policies", type=PATH, help="A policy file or a folder of them.")
+@click.option("--model", help="The model that would answer; by default the first that the settings name.")
+@click.option("--system", help="A system prompt before it.")
+@click.option("--turn", type=click.IntRange(1, 1000), default=1, show_default=True, help="As the n-th user message.")
+@click.option("--set", "params", multiple=True, metavar="NAME=JSON", help="A parameter that the client sends.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+def explain(
+    prompt: str,
+    config: Path | None,
+    policies: Path | None,
+    model: str | None,
+    system: str | None,
+    turn: int,
+    params: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Show which parameters a prompt would get, rung by rung, and why. Nothing is sent."""
+    from router import offline
+    from router.explaining import as_json as json_of
+    from router.explaining import show
+
+    body = {"messages": offline.conversation(prompt, system, turn), **dict(_parameter(p) for p in params)}
+    prepared = offline.prepare(body, config, policies, model)
+    if as_json:
+        click.echo(json.dumps(json_of(prepared), indent=2, ensure_ascii=False))
+    else:
+        show(prepared, Console(soft_wrap=not sys.stdout.isatty()))
+
+
+def _parameter(given: str) -> tuple[str, Any]:
+    name, equals, value = given.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{given!r} is not NAME=JSON", param_hint="--set")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+@main.command()
+@click.argument("prompt", required=False)
+@click.option("--artefact", type=PATH, help="Folder of the classifier; the shipped one if not given.")
+def classify(prompt: str | None, artefact: Path | None) -> None:
+    """The task of a prompt, or of each line of JSONL ({"text": ...}) on standard input, as JSONL."""
+    from classifier.ask import read_text
+    from classifier.model import Classifier
+
+    model = Classifier.load(artefact)
+    for number, text in [(0, prompt)] if prompt is not None else _lines():
+        if text is None:
+            click.echo(json.dumps({"error": f'line {number} is not a JSON object with "text" or "messages"'}))
+            continue
+        ask = read_text(text) if isinstance(text, str) else _read(text)
+        verdict = model.classify(ask)
+        told: dict[str, Any] = {"task": verdict.task, "confidence": round(verdict.confidence, 4)}
+        if verdict.runners_up:
+            told["runners_up"] = [{"task": t, "confidence": round(c, 4)} for t, c in verdict.runners_up]
+        click.echo(json.dumps(told, ensure_ascii=False))
+
+
+def _read(messages: list[Any]) -> Any:
+    from classifier.ask import read_messages
+
+    return read_messages(messages, False, False)
+
+
+def _lines() -> Any:
+    """(line number, text or messages or None) of JSONL on standard input, as it comes."""
+    for number, line in enumerate(sys.stdin, 1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+            found = (row.get("text") or row.get("messages")) if isinstance(row, dict) else None
+            yield (
+                number,
+                row["text"]
+                if isinstance(row, dict) and isinstance(row.get("text"), str)
+                else found
+                if isinstance(found, list)
+                else None,
+            )
+
+
+@main.command()
+@click.option("--data", multiple=True, type=PATH, help="JSONL with text and task; optional lang, source, license.")
+@click.option("--tasks", type=PATH, help="Folder of task files; the shipped ones if not given.")
+@click.option("--out", type=PATH, required=True, help="Folder for the artefact.")
+def train(data: tuple[Path, ...], tasks: Path | None, out: Path) -> None:
+    """Train a classifier from task files and JSONL, and say how right it is on sources that it has not seen."""
+    from classifier.tasks import FOLDER
+    from classifier.training import train as run
+
+    report = run(tasks or FOLDER, data, out, progress=lambda said: click.echo(said, err=True))
+    click.echo(str(report))
+
+
+@main.command()
+@click.option("--config", type=PATH, help="setpoint.yaml.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of tables.")
+def report(config: Path | None, as_json: bool) -> None:
+    """What learning has seen and where it stands: every cell with its arms, rewards and allocation."""
+    from router import offline
+
+    asyncio.run(offline.report(config, as_json, Console()))
