@@ -26,18 +26,22 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
+def await_port(port: int) -> None:
+    for _ in range(500):
+        with socket.socket() as sock:
+            if sock.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.01)
+    raise AssertionError(f"nothing listens on {port}")
+
+
 @contextmanager
 def running(folder: Path, port: int, *arguments: str) -> Iterator["redis.Redis"]:
     command = [str(find_server()), *arguments, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     process = subprocess.Popen([*command, "--save", ""], stdout=subprocess.DEVNULL)
     client = redis.Redis("127.0.0.1", port, decode_responses=True)
     try:
-        for _ in range(500):
-            try:
-                client.ping()
-                break
-            except redis.ConnectionError:
-                time.sleep(0.01)
+        await_port(port)
         yield client
     finally:
         client.close()
@@ -87,13 +91,7 @@ async def test_redis_sentinel(tmp_path: Path, decide: Callable[..., DecisionReco
     with running(tmp_path, port):
         process = subprocess.Popen([str(find_server()), str(config), "--sentinel"], stdout=subprocess.DEVNULL)
         try:
-            with redis.Redis("127.0.0.1", watch) as sentinel:
-                for _ in range(500):
-                    try:
-                        sentinel.ping()
-                        break
-                    except redis.ConnectionError:
-                        time.sleep(0.01)
+            await_port(watch)
             await exercise(f"redis+sentinel://127.0.0.1:{watch},127.0.0.1:1/main?db=0", decide)
         finally:
             process.kill()

@@ -34,7 +34,9 @@ async def test_a_batch_sent_twice_counts_once(store: Store):
     assert cell.arms["0.3"]["latency"] == pytest.approx(Tally(2, 1.5, 1.25))
 
 
-async def test_replicas_that_write_and_repeat_at_once_lose_and_double_nothing(server: EmbeddedServer, raw: "redis.Redis"):
+async def test_replicas_that_write_and_repeat_at_once_lose_and_double_nothing(
+    server: EmbeddedServer, raw: "redis.Redis"
+):
     rng = random.Random(5)
     events = [(rng.choice(["0.1", "0.3", "0.5"]), NOW - rng.uniform(0, 6e5), rng.random()) for _ in range(600)]
 
@@ -124,7 +126,9 @@ async def test_all_keys_of_a_cell_share_one_hash_tag(decide: Decide):
 
 async def test_corrupt_values_are_skipped_and_counted(store: Store, raw: "redis.Redis", decide: Decide):
     record, lost = decide(), decide()
-    await store.write(Batch("w", 1, [(record, None), (lost, None)], batch("w", 1, ("a", NOW, 1.0)).sums, {CELL: {"x": 1}}))
+    await store.write(
+        Batch("w", 1, [(record, None), (lost, None)], batch("w", 1, ("a", NOW, 1.0)).sums, {CELL: {"x": 1}})
+    )
     sums = keys.sums(CELL, epoch_of(NOW))
     for field, value in (("n|latency|a", "nan"), ("s|latency|b", "1"), ("garbage", "1"), ("n|rating|c", "-5")):
         raw.hset(sums, field, value)
@@ -158,7 +162,9 @@ async def test_keys_of_another_type_do_not_stop_a_batch(store: Store, raw: "redi
     assert store.corrupt > 0
 
 
-async def test_a_store_that_is_full_is_an_error_and_nothing_is_half_written(store: Store, raw: "redis.Redis", decide: Decide):
+async def test_a_store_that_is_full_is_an_error_and_nothing_is_half_written(
+    store: Store, raw: "redis.Redis", decide: Decide
+):
     raw.config_set("maxmemory-policy", "noeviction")
     raw.config_set("maxmemory", "1")
     try:
