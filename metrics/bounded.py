@@ -20,5 +20,5 @@ class Bounded:
             return label
         if len(self._known) >= self._limit or len(value) > _LONGEST:
             return OTHER
-        self._known[value] = value
-        return value
+        self._known[value] = value.encode(errors="replace").decode()  # one lone surrogate would spoil the whole page
+        return self._known[value]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from metrics.ids import decision_time
 from metrics.outcome import Credit, DecisionRecord, Feedback
-from metrics.signals import explicit
+from metrics.signals import SIGNALS, reward
 
 PATIENCE = 10.0  # seconds that an id may be unknown: another replica flushes within one, or after a short outage
 _YOUNG = 30.0  # seconds after which a decision that is not in the store never will be
@@ -41,8 +41,8 @@ class Claim:
 
 def claim(item: Feedback, longest: float) -> Claim:
     """Checks an item. Raises SignalError, saying what is allowed."""
-    row, reward = explicit(item.signal, item.value)
-    return Claim(item, None if row.group == "label" else reward, min(row.window, longest))
+    number = reward(item.signal, item.value)
+    return Claim(item, number, min(SIGNALS[item.signal].window, longest))
 
 
 class Queue:

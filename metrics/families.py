@@ -32,6 +32,7 @@ class Family:
 
 _TABLE: tuple[Family, ...] = (
     Family("requests", "counter", "Requests by how they ended.", ("surface", "model", "task", "outcome")),
+    Family("rejected", "counter", "Requests refused before a decision, by error code.", ("surface", "code")),
     Family("request_seconds", "histogram", "Time from the request to the end of its answer.", ("model",), _SECONDS),
     Family("overhead_seconds", "histogram", "Part of that not spent waiting for the upstream.", (), _OVERHEAD),
     Family("time_to_first_token_seconds", "histogram", "Time to the first token of a stream.", ("model",), _SECONDS),
@@ -63,6 +64,7 @@ _TABLE: tuple[Family, ...] = (
     Family("store_down_seconds", "counter", "Time without a store."),
     Family("store_corrupt", "counter", "Stored values that made no sense and were skipped."),
     Family("policy_reloads", "counter", "Policy reloads.", ("result",)),
+    Family("policy_failures", "counter", "Requests that went out as they came because the policy failed on them."),
     Family("policy_info", "gauge", "1 for the policy in force.", ("policy", "digest")),
     Family("policy_invalid", "gauge", "1 while the policy on disk is refused and the one before is in force."),
     Family("upstream_errors", "counter", "Failed calls of upstreams.", ("upstream", "kind")),

@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest, multiprocess
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Summary,
+    generate_latest,
+    multiprocess,
+    values,
+)
 
 from metrics.bounded import Bounded
 from metrics.families import FAMILIES, PREFIX, Family
@@ -36,7 +45,8 @@ class Instruments:
     def __init__(self) -> None:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # nobody reads those
         self._registry = CollectorRegistry()
-        self._shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+        # Which of the two it is, prometheus_client decided when it was imported.
+        self._shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ and values.ValueClass is not values.MutexValue
         self._families = {name: _build(family, self._registry) for name, family in FAMILIES.items()}
         self._children: dict[tuple[str, ...], Any] = {}
         self._bounds: dict[str, Bounded] = {}
@@ -84,6 +94,11 @@ class Instruments:
         if not record.effective:
             child("not_effective", model).inc()
 
+    def rejected(self, surface: str, code: str) -> None:
+        """A request was refused before anything was decided about it."""
+        self._child("requests", surface, "none", "none", "rejected").inc()
+        self._child("rejected", surface, code).inc()
+
     def observed(self, record: DecisionRecord, seen: Mapping[str, Raw]) -> None:
         """What the detectors saw in an answer, as raw values by signal."""
         for signal, name, bad in (
@@ -95,6 +110,10 @@ class Instruments:
                 self._child(name, record.model, record.task).inc()
         if "repetition" in seen:
             self._child("repetition_ratio", record.model).observe(seen["repetition"])
+
+    def policy_failed(self) -> None:
+        """The policy failed on a request, which went out as it came."""
+        self._child("policy_failures").inc()
 
     def upstream_failed(self, upstream: str, kind: str) -> None:
         """A call of an upstream failed: timeout, connect, status ..."""

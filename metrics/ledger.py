@@ -126,8 +126,11 @@ class Ledger:
 
     async def run(self) -> None:
         """Flushes twice a second until cancelled, and once more then."""
+        me = asyncio.current_task()
         try:
-            while True:
+            # Asked, and not only interrupted: asyncio.wait_for of Python 3.11, in redis-py's sending, swallows a
+            # cancellation that comes just as it is done.
+            while me is None or not me.cancelling():
                 await self._tick()
                 await asyncio.sleep(_INTERVAL)
         finally:

@@ -1,5 +1,6 @@
 """Decision records and cell meta as compact JSON, read back with suspicion: what does not parse is None."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,13 +16,23 @@ _TYPES: tuple[type | tuple[type, ...], ...] = (
 )  # fmt: skip
 
 
+def dumps(value: Any) -> str:
+    """JSON of anything: a value that cannot be written must not hold up a whole batch."""
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # lone surrogates, integers over 64 bits, loops
+        return (
+            json.dumps(value, default=str, skipkeys=True, check_circular=False) if isinstance(value, tuple) else "null"
+        )
+
+
 def pack(r: DecisionRecord) -> str:
     """A record without its id, as a JSON list in the order of the fields."""
     values = (
         r.tenant, r.task, r.model, r.upstream, r.turn, r.cell, r.parameter, r.arm,
         r.propensity, r.mode, r.policy, r.session, r.effective, r.at,
     )  # fmt: skip
-    return orjson.dumps(values).decode()
+    return dumps(values)
 
 
 def unpack(decision: str, text: str) -> DecisionRecord | None:
@@ -36,7 +47,7 @@ def unpack(decision: str, text: str) -> DecisionRecord | None:
 
 def pack_meta(meta: Mapping[str, Any]) -> str:
     """Meta as JSON; what JSON does not know becomes text."""
-    return orjson.dumps(dict(meta), default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    return dumps(dict(meta))
 
 
 def unpack_meta(text: str | None) -> dict[str, Any] | None:

@@ -218,3 +218,12 @@ def explicit(name: str, value: Raw) -> tuple[Signal, float]:
             f"value: {shown if len(shown) <= 64 else shown[:61] + '...'} is no {name} (allowed: {row.takes})"
         )
     return row, number
+
+
+def reward(name: str, value: Raw) -> float | None:
+    """The reward in [0, 1] of a feedback item; None for a label, which is kept and rewards nothing.
+
+    Raises SignalError, naming what is allowed.
+    """
+    row, number = explicit(name, value)
+    return None if row.group == "label" else number

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-import orjson
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
 from metrics import keys, records, scripts
@@ -127,7 +126,7 @@ class Store:
                     keys.credited(record, grant.signal),
                     *((keys.sums(cell, epoch), keys.sums(cell, epoch - 2)) if sums else ()),
                 ),
-                (orjson.dumps(grant.value).decode(), int(self.window) + keys.DAY, *sums),
+                (records.dumps(grant.value), int(self.window) + keys.DAY, *sums),
             )
         cells = {g.decision.cell for g in grants if g.reward is not None and g.decision.cell is not None}
         if cells:

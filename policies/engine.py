@@ -50,7 +50,7 @@ class Engine:
             policy=self.name,
             mode=self._mode(context),
             params=fitted.params,
-            edits=edits(client, fitted.params, target, body),
+            edits=edits(client, fitted.params, self.capabilities.names(target), context.surface, body),
             steps=tuple(ladder.steps),
             dropped=dropped,
             rules=tuple(r.name for r in matched),

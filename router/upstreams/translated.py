@@ -19,7 +19,7 @@ _FUNCTIONS: Mapping[str, str] = {
     "/responses": "aresponses",
 }
 _PROVIDERS: Mapping[str, str] = {
-    "hosted_vllm": "vllm", "vertex_ai": "gemini", "ollama_chat": "ollama", "bedrock": "anthropic", "zai": "zhipu",
+    "hosted_vllm": "vllm", "vertex_ai": "gemini", "ollama_chat": "ollama_translated", "ollama": "ollama_translated", "bedrock": "anthropic", "zai": "zhipu",
     "azure_ai": "azure", "openai_like": "compatible",
 }  # fmt: skip
 

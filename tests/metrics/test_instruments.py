@@ -26,6 +26,8 @@ def series(page: bytes) -> dict[str, float]:
 def everything(instruments: Instruments, outcome: Outcome) -> None:
     record = outcome.decision
     instruments.finished(outcome)
+    instruments.rejected("chat", "invalid_request")
+    instruments.policy_failed()
     instruments.observed(record, {"truncated": True, "json_valid": False, "refusal": True, "repetition": 0.3})
     instruments.parameter("temperature", "code", 0.3)
     instruments.decided("temperature", "task")
@@ -51,7 +53,7 @@ def everything(instruments: Instruments, outcome: Outcome) -> None:
     instruments.rolled_back()
 
 
-def test_every_event_shows_on_the_page_and_every_family_has_an_event(finish: Finish, decide: Decide):
+def test_every_event_shows_on_the_page_and_every_family_has_an_event(finish: Finish, decide: Decide) -> None:
     instruments = Instruments()
     everything(instruments, finish(decide(effective=False), ttft=0.5, cost_usd=0.02))
     page, content_type = instruments.render()
@@ -66,14 +68,14 @@ def test_every_event_shows_on_the_page_and_every_family_has_an_event(finish: Fin
     assert {PREFIX + name for name in FAMILIES} <= seen
 
 
-def test_names_keep_to_prometheus_habits():
+def test_names_keep_to_prometheus_habits() -> None:
     for family in FAMILIES.values():
         assert re.fullmatch(r"[a-z][a-z_]*[a-z]", family.name)
         assert not family.name.endswith("_total")
         assert not {"id", "session", "tenant", "prompt"} & set(family.labels)
 
 
-def test_made_up_models_cannot_fill_the_page(finish: Finish, decide: Decide):
+def test_made_up_models_cannot_fill_the_page(finish: Finish, decide: Decide) -> None:
     instruments = Instruments()
     for n in range(1000):
         instruments.finished(finish(decide(model=f"model-{n}")))
@@ -83,13 +85,13 @@ def test_made_up_models_cannot_fill_the_page(finish: Finish, decide: Decide):
     assert found['setpoint_requests_total{model="other",outcome="ok",surface="chat",task="code"}'] == 901
 
 
-def test_labels_with_quotes_and_newlines_stay_one_line():
+def test_labels_with_quotes_and_newlines_stay_one_line() -> None:
     instruments = Instruments()
     instruments.decided('tem"pe\nrature', "ta\\sk")
     assert b'parameter="tem\\"pe\\nrature"' in instruments.render()[0]
 
 
-def test_a_new_policy_takes_the_place_of_the_old_one():
+def test_a_new_policy_takes_the_place_of_the_old_one() -> None:
     instruments = Instruments()
     for digest in ("a", "b"):
         instruments.policy("default", digest)
@@ -98,7 +100,7 @@ def test_a_new_policy_takes_the_place_of_the_old_one():
     assert found['setpoint_policy_info{digest="b",policy="default"}'] == 1
 
 
-def test_instances_do_not_share_numbers():
+def test_instances_do_not_share_numbers() -> None:
     one, other = Instruments(), Instruments()
     one.abstained()
     assert series(other.render()[0])["setpoint_classifier_abstained_total"] == 0
@@ -119,12 +121,16 @@ sys.stdin.read()
 """
 
 
-def test_several_workers_are_summed_on_any_worker_s_page(tmp_path: Path):
+def test_several_workers_are_summed_on_any_worker_s_page(tmp_path: Path) -> None:
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
 
     def start(code: str, argument: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-c", code, argument], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", code, argument],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     workers = []
@@ -133,7 +139,9 @@ def test_several_workers_are_summed_on_any_worker_s_page(tmp_path: Path):
         assert worker.stdout is not None
         worker.stdout.readline()
         workers.append(worker)
-    reader = start("import sys; from metrics.instruments import Instruments; print(Instruments().render()[0].decode())", "")
+    reader = start(
+        "import sys; from metrics.instruments import Instruments; print(Instruments().render()[0].decode())", ""
+    )
     found = series(reader.communicate()[0].encode())
     for worker in workers:
         worker.communicate()
@@ -146,5 +154,5 @@ def test_several_workers_are_summed_on_any_worker_s_page(tmp_path: Path):
 
 
 @pytest.mark.parametrize("value", [-1, 0, None])
-def test_odd_token_counts_do_not_raise(value: int | None, finish: Finish):
+def test_odd_token_counts_do_not_raise(value: int | None, finish: Finish) -> None:
     Instruments().finished(finish(prompt_tokens=value, completion_tokens=value, cost_usd=value))

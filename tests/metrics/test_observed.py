@@ -24,7 +24,7 @@ PROSE_ZH = (
 )
 
 
-def test_ordinary_prose_does_not_repeat_itself_in_either_language():
+def test_ordinary_prose_does_not_repeat_itself_in_either_language() -> None:
     for text in (PROSE, PROSE_ZH):
         ratio = repetition(text)
         assert ratio is not None
@@ -32,13 +32,13 @@ def test_ordinary_prose_does_not_repeat_itself_in_either_language():
 
 
 @pytest.mark.parametrize("phrase", ["I will check the value again. ", "我们再检查一遍这个数值。"])
-def test_a_loop_is_seen_in_words_and_in_chinese_characters(phrase: str):
+def test_a_loop_is_seen_in_words_and_in_chinese_characters(phrase: str) -> None:
     ratio = repetition(phrase * 30)
     assert ratio is not None
     assert ratio > 0.8
 
 
-def test_a_loop_at_the_end_of_a_long_answer_is_seen():
+def test_a_loop_at_the_end_of_a_long_answer_is_seen() -> None:
     words = " ".join(f"word{n}" for n in range(500))
     looped = f"{words} {'and then the same eleven words came back to him again ' * 3}"
     ratio = repetition(looped)
@@ -47,13 +47,13 @@ def test_a_loop_at_the_end_of_a_long_answer_is_seen():
     assert rewards({"repetition": ratio}) == {"repetition": 0.0}
 
 
-def test_short_answers_are_not_judged_for_repetition():
+def test_short_answers_are_not_judged_for_repetition() -> None:
     assert repetition("no, no, no, no, no") is None
     assert repetition("好" * 20) is None
 
 
 @given(st.text(max_size=400))
-def test_repetition_is_a_share_whatever_the_text(text: str):
+def test_repetition_is_a_share_whatever_the_text(text: str) -> None:
     ratio = repetition(text)
     assert ratio is None or 0 <= ratio <= 1
 
@@ -72,7 +72,7 @@ def test_repetition_is_a_share_whatever_the_text(text: str):
         "我无法提供这方面的信息。",
     ],
 )
-def test_refusals_are_seen(text: str):
+def test_refusals_are_seen(text: str) -> None:
     assert refusal(text) is True
 
 
@@ -89,11 +89,11 @@ def test_refusals_are_seen(text: str):
         "x" * 300 + " I'm sorry, but I can't help with that.",
     ],
 )
-def test_what_is_no_refusal_is_not_taken_for_one(text: str):
+def test_what_is_no_refusal_is_not_taken_for_one(text: str) -> None:
     assert refusal(text) is False
 
 
-def test_json_is_judged_only_where_it_was_asked_for(finish: Finish):
+def test_json_is_judged_only_where_it_was_asked_for(finish: Finish) -> None:
     assert json_valid(finish(text="{not json")) is None
     assert json_valid(finish(text='{"a": [1, 2]}', wants_json=True)) is True
     assert json_valid(finish(text='{"a": [1, 2', wants_json=True)) is False
@@ -102,23 +102,23 @@ def test_json_is_judged_only_where_it_was_asked_for(finish: Finish):
     assert json_valid(finish(text='"\ud800"', wants_json=True)) is False
 
 
-def test_truncation_counts_unless_a_label_was_wanted(finish: Finish):
+def test_truncation_counts_unless_a_label_was_wanted(finish: Finish) -> None:
     assert truncated(finish(finish="length")) is True
     assert truncated(finish(finish="stop")) is False
     assert truncated(finish(finish="length", label_task=True)) is None
     assert truncated(finish(finish=None)) is None
 
 
-def test_failures_of_the_system_say_nothing_about_an_arm(finish: Finish):
+def test_failures_of_the_system_say_nothing_about_an_arm(finish: Finish) -> None:
     assert observe(finish(result="error", text="{", wants_json=True)) == {}
 
 
-def test_observed_rewards_are_in_0_to_1_and_absurd_numbers_are_left_out(finish: Finish):
+def test_observed_rewards_are_in_0_to_1_and_absurd_numbers_are_left_out(finish: Finish) -> None:
     seen = observe(finish(text=PROSE, seconds=10.0, ttft=float("nan"), cost_usd=0.01))
     assert rewards(seen) == {"repetition": 1.0, "truncated": 1.0, "refusal": 1.0, "latency": 0.5, "cost": 0.5}
 
 
-def test_the_same_question_again_within_ten_minutes_is_a_regeneration(decide: Decide, finish: Finish):
+def test_the_same_question_again_within_ten_minutes_is_a_regeneration(decide: Decide, finish: Finish) -> None:
     repeats = Repeats()
     first = decide(session="s", at=1000.0)
     assert repeats.previous(finish(first, prompt="hash")) is None
@@ -129,7 +129,7 @@ def test_the_same_question_again_within_ten_minutes_is_a_regeneration(decide: De
     assert repeats.previous(finish(decide(session="s", at=2000.0), prompt="hash")) is None
 
 
-def test_without_a_session_nothing_is_a_regeneration(decide: Decide, finish: Finish):
+def test_without_a_session_nothing_is_a_regeneration(decide: Decide, finish: Finish) -> None:
     repeats = Repeats()
     for _ in range(2):
         assert repeats.previous(finish(decide(session=None), prompt="hash")) is None

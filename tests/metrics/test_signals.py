@@ -28,7 +28,7 @@ from metrics.signals import EXPLICIT, SIGNALS, Raw, explicit
         ("task", "code", 1.0),
     ],
 )
-def test_a_value_becomes_a_reward(signal: str, value: Raw, reward: float):
+def test_a_value_becomes_a_reward(signal: str, value: Raw, reward: float) -> None:
     assert explicit(signal, value)[1] == pytest.approx(reward)
 
 
@@ -50,20 +50,20 @@ def test_a_value_becomes_a_reward(signal: str, value: Raw, reward: float):
         ("task", True),
     ],
 )
-def test_a_value_that_means_nothing_is_refused_with_what_is_allowed(signal: str, value: Raw):
+def test_a_value_that_means_nothing_is_refused_with_what_is_allowed(signal: str, value: Raw) -> None:
     with pytest.raises(SignalError, match="allowed: "):
         explicit(signal, value)
 
 
 @pytest.mark.parametrize("signal", ["stars", "", "latency", "x" * 10_000])
-def test_an_unknown_or_observed_signal_is_refused_with_those_that_exist(signal: str):
+def test_an_unknown_or_observed_signal_is_refused_with_those_that_exist(signal: str) -> None:
     with pytest.raises(SignalError, match="rating, thumbs, score") as caught:
         explicit(signal, 1)
     assert len(str(caught.value)) < 300
 
 
 @given(st.sampled_from(EXPLICIT), st.one_of(st.floats(), st.booleans(), st.text(), st.integers()))
-def test_whatever_is_sent_gives_a_reward_in_0_to_1_or_a_signal_error(signal: str, value: Raw):
+def test_whatever_is_sent_gives_a_reward_in_0_to_1_or_a_signal_error(signal: str, value: Raw) -> None:
     try:
         _, reward = explicit(signal, value)
     except SignalError:
@@ -72,14 +72,14 @@ def test_whatever_is_sent_gives_a_reward_in_0_to_1_or_a_signal_error(signal: str
 
 
 @given(st.sampled_from(["latency", "ttft", "cost"]), st.floats(0, 1e9), st.floats(0, 1e9))
-def test_less_is_better_for_times_and_costs(signal: str, a: float, b: float):
+def test_less_is_better_for_times_and_costs(signal: str, a: float, b: float) -> None:
     low, high = (SIGNALS[signal].normalise(x) for x in sorted((a, b)))
     assert low is not None
     assert high is not None
     assert 0 <= high <= low <= 1
 
 
-def test_every_row_says_what_it_takes_and_is_for():
+def test_every_row_says_what_it_takes_and_is_for() -> None:
     for row in SIGNALS.values():
         assert row.help
         assert row.takes

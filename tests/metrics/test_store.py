@@ -26,7 +26,7 @@ def batch(writer: str, number: int, *events: tuple[str, float, float]) -> Batch:
     return Batch(writer, number, sums=sums.take())
 
 
-async def test_a_batch_sent_twice_counts_once(store: Store):
+async def test_a_batch_sent_twice_counts_once(store: Store) -> None:
     first, second = batch("w", 1, ("0.3", NOW, 1.0)), batch("w", 2, ("0.3", NOW, 0.5))
     for one in (first, first, second, first, second):
         await store.write(one)
@@ -36,7 +36,7 @@ async def test_a_batch_sent_twice_counts_once(store: Store):
 
 async def test_replicas_that_write_and_repeat_at_once_lose_and_double_nothing(
     server: EmbeddedServer, raw: "redis.Redis"
-):
+) -> None:
     rng = random.Random(5)
     events = [(rng.choice(["0.1", "0.3", "0.5"]), NOW - rng.uniform(0, 6e5), rng.random()) for _ in range(600)]
 
@@ -61,7 +61,7 @@ async def test_replicas_that_write_and_repeat_at_once_lose_and_double_nothing(
 
 async def test_a_signal_is_credited_once_per_decision_whoever_asks_and_how_often(
     server: EmbeddedServer, raw: "redis.Redis", decide: Decide
-):
+) -> None:
     records = [decide() for _ in range(50)]
     grants = [Grant(r, s, 1, 1.0) for r in records for s in ("rating", "thumbs")]
 
@@ -82,14 +82,14 @@ async def test_a_signal_is_credited_once_per_decision_whoever_asks_and_how_often
     assert arm["thumbs"] == pytest.approx(Tally(50, 50, 50))
 
 
-async def test_a_decision_is_found_by_its_id_and_by_its_completion_id(store: Store, decide: Decide):
+async def test_a_decision_is_found_by_its_id_and_by_its_completion_id(store: Store, decide: Decide) -> None:
     one, other = decide(session="s", cell=None, arm=None), decide(at=NOW - 6 * 86_400)
     await store.write(Batch("w", 1, [(one, "chatcmpl-1"), (other, "chatcmpl-2")]))
     found = await store.find([one.id, "chatcmpl-2", "chatcmpl-3", "dec_", "dec_nothing", ""], NOW)
     assert found == {one.id: one, "chatcmpl-2": other}
 
 
-async def test_decisions_expire_and_sums_do_not(store: Store, raw: "redis.Redis", decide: Decide):
+async def test_decisions_expire_and_sums_do_not(store: Store, raw: "redis.Redis", decide: Decide) -> None:
     record = decide()
     await store.write(Batch("w", 1, [(record, "c")], batch("w", 1, ("0.3", NOW, 1.0)).sums, {CELL: {"grid": [0.1]}}))
     assert 0 < int(raw.ttl(keys.decisions(record.id, 0))) <= store.window + keys.BUCKET
@@ -98,7 +98,7 @@ async def test_decisions_expire_and_sums_do_not(store: Store, raw: "redis.Redis"
     assert raw.ttl(keys.meta(CELL)) == -1
 
 
-async def test_statistics_add_the_epoch_before_and_forget_the_one_before_that(store: Store, raw: "redis.Redis"):
+async def test_statistics_add_the_epoch_before_and_forget_the_one_before_that(store: Store, raw: "redis.Redis") -> None:
     edge = (epoch_of(NOW) + 1) * EPOCH
     await store.write(batch("w", 1, ("a", edge - EPOCH - 5, 1.0)))
     await store.write(batch("w", 2, ("a", edge - 5, 1.0)))
@@ -108,14 +108,14 @@ async def test_statistics_add_the_epoch_before_and_forget_the_one_before_that(st
     assert not raw.exists(keys.sums(CELL, epoch_of(edge) - 2))
 
 
-async def test_meta_comes_back_as_it_went(store: Store):
+async def test_meta_comes_back_as_it_went(store: Store) -> None:
     await store.write(Batch("w", 1, cells={"a": {"parameter": "temperature", "grid": [0.1, 0.3]}, "b|}{%": {}}))
     found = await store.statistics(NOW)
     assert found["a"].meta == {"parameter": "temperature", "grid": [0.1, 0.3]}
     assert found["b|}{%"].arms == {}
 
 
-async def test_all_keys_of_a_cell_share_one_hash_tag(decide: Decide):
+async def test_all_keys_of_a_cell_share_one_hash_tag(decide: Decide) -> None:
     for cell in ("plain", "}", "{}", "a{b}c", "%7D"):
         names = [keys.sums(cell, 1), keys.meta(cell), keys.applied(cell, 1, "w"), keys.credited(decide(cell=cell), "s")]
         tags = {name[name.index("{") + 1 : name.index("}")] for name in names}
@@ -124,7 +124,7 @@ async def test_all_keys_of_a_cell_share_one_hash_tag(decide: Decide):
     assert keys.sums("}", 1) != keys.sums("%7D", 1)
 
 
-async def test_corrupt_values_are_skipped_and_counted(store: Store, raw: "redis.Redis", decide: Decide):
+async def test_corrupt_values_are_skipped_and_counted(store: Store, raw: "redis.Redis", decide: Decide) -> None:
     record, lost = decide(), decide()
     await store.write(
         Batch("w", 1, [(record, None), (lost, None)], batch("w", 1, ("a", NOW, 1.0)).sums, {CELL: {"x": 1}})
@@ -144,7 +144,7 @@ async def test_corrupt_values_are_skipped_and_counted(store: Store, raw: "redis.
     assert store.corrupt >= 6
 
 
-async def test_a_corrupt_sum_is_replaced_by_the_next_reward(store: Store, raw: "redis.Redis"):
+async def test_a_corrupt_sum_is_replaced_by_the_next_reward(store: Store, raw: "redis.Redis") -> None:
     raw.hset(keys.sums(CELL, epoch_of(NOW)), mapping={"n|latency|a": "many", "s|latency|a": "7", "q|latency|a": "7"})
     await store.write(batch("w", 1, ("a", NOW, 0.5), ("b", NOW, 1.0)))
     arms = (await store.statistics(NOW))[CELL].arms
@@ -153,7 +153,7 @@ async def test_a_corrupt_sum_is_replaced_by_the_next_reward(store: Store, raw: "
     assert store.corrupt == 1
 
 
-async def test_keys_of_another_type_do_not_stop_a_batch(store: Store, raw: "redis.Redis", decide: Decide):
+async def test_keys_of_another_type_do_not_stop_a_batch(store: Store, raw: "redis.Redis", decide: Decide) -> None:
     record = decide()
     raw.set(keys.decisions(record.id, 0), "a string")
     raw.set(keys.sums(CELL, epoch_of(NOW)), "a string")
@@ -164,7 +164,7 @@ async def test_keys_of_another_type_do_not_stop_a_batch(store: Store, raw: "redi
 
 async def test_a_store_that_is_full_is_an_error_and_nothing_is_half_written(
     store: Store, raw: "redis.Redis", decide: Decide
-):
+) -> None:
     raw.config_set("maxmemory-policy", "noeviction")
     raw.config_set("maxmemory", "1")
     try:
@@ -179,7 +179,7 @@ async def test_a_store_that_is_full_is_an_error_and_nothing_is_half_written(
     assert (await store.statistics(NOW))[CELL].arms["a"]["latency"].n == pytest.approx(1)
 
 
-async def test_a_newer_layout_is_read_and_not_written(store: Store, raw: "redis.Redis"):
+async def test_a_newer_layout_is_read_and_not_written(store: Store, raw: "redis.Redis") -> None:
     assert await store.begin("w") == 0
     assert raw.get(keys.SCHEMA) == "1"
     raw.set(keys.SCHEMA, "2")
@@ -188,14 +188,14 @@ async def test_a_newer_layout_is_read_and_not_written(store: Store, raw: "redis.
     assert await store.statistics(NOW) == {}
 
 
-async def test_labels_are_counted_by_pairs_of_tasks(store: Store, decide: Decide):
+async def test_labels_are_counted_by_pairs_of_tasks(store: Store, decide: Decide) -> None:
     await store.credit([Grant(decide(), "task", "math", None), Grant(decide(), "task", "math", None)], "w", 1)
     await store.credit([Grant(decide(cell=None), "task", "code", None)], "w", 2)
     assert await store.labels() == {("code", "math"): 2, ("code", "code"): 1}
     assert CELL not in await store.statistics(NOW)
 
 
-async def test_no_server_is_a_store_error():
+async def test_no_server_is_a_store_error() -> None:
     store = Store("redis://127.0.0.1:1/0")
     for call in (store.ping(), store.begin("w"), store.statistics(NOW), store.find(["x"], NOW), store.labels()):
         with pytest.raises(StoreError, match="store: "):

@@ -33,7 +33,9 @@ def added(events: Rewards, parts: int) -> dict[Slot, Tally]:
 
 
 @given(rewards, st.integers(1, 4), st.randoms(use_true_random=False))
-def test_any_order_and_any_split_over_replicas_give_the_same_sums(events: Rewards, parts: int, rng: random.Random):
+def test_any_order_and_any_split_over_replicas_give_the_same_sums(
+    events: Rewards, parts: int, rng: random.Random
+) -> None:
     shuffled = list(events)
     rng.shuffle(shuffled)
     one, other = added(events, 1), added(shuffled, parts)
@@ -43,24 +45,24 @@ def test_any_order_and_any_split_over_replicas_give_the_same_sums(events: Reward
 
 
 @given(st.floats(0, 4e9))
-def test_a_reward_weighs_one_when_given_and_half_a_half_life_later(at: float):
+def test_a_reward_weighs_one_when_given_and_half_a_half_life_later(at: float) -> None:
     assert growth(at) * decay(epoch_of(at), at) == pytest.approx(1)
     assert growth(at) * decay(epoch_of(at), at + HALF_LIFE) == pytest.approx(0.5)
 
 
 @given(st.floats(0, 4e9))
-def test_weights_stay_where_sums_are_exact(at: float):
+def test_weights_stay_where_sums_are_exact(at: float) -> None:
     assert 1 <= growth(at) <= 2**16
 
 
-def test_the_change_of_an_epoch_does_not_change_what_a_reward_weighs():
+def test_the_change_of_an_epoch_does_not_change_what_a_reward_weighs() -> None:
     edge = (epoch_of(START) + 1) * EPOCH
     before, after = edge - 1, edge + 1
     assert growth(before) * decay(epoch_of(before), after) == pytest.approx(1, rel=1e-4)
     assert epoch_of(before) + 1 == epoch_of(after)
 
 
-def test_a_correction_leaves_what_the_right_reward_would_have_left():
+def test_a_correction_leaves_what_the_right_reward_would_have_left() -> None:
     sums = Sums(10)
     sums.add(*reward("cell", "a", "regenerate", START, 1.0))
     sums.add(*correction("cell", "a", "regenerate", START, 1.0, 0.0))
@@ -68,7 +70,7 @@ def test_a_correction_leaves_what_the_right_reward_would_have_left():
     assert sums.take() == {slot: pytest.approx(tally)}
 
 
-def test_sums_refuse_one_slot_too_many_and_go_on_with_the_ones_they_have():
+def test_sums_refuse_one_slot_too_many_and_go_on_with_the_ones_they_have() -> None:
     sums = Sums(1)
     assert sums.add(Slot("c", 0, "a", "x"), Tally(1, 1, 1))
     assert not sums.add(Slot("c", 0, "b", "x"), Tally(1, 1, 1))

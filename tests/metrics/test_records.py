@@ -1,0 +1,52 @@
+"""Records as JSON: what goes in comes out, and nothing that is stored can raise."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metrics import records
+from metrics.outcome import DecisionRecord
+
+Decide = Callable[..., DecisionRecord]
+texts = st.text(max_size=20)
+decisions = st.builds(
+    DecisionRecord,
+    id=st.just("dec_1"), tenant=texts, task=texts, model=texts, upstream=texts, turn=st.integers(0, 999),
+    cell=st.none() | texts, parameter=st.none() | texts, arm=st.none() | texts, propensity=st.floats(0, 1),
+    mode=texts, policy=texts, session=st.none() | texts, effective=st.booleans(), at=st.floats(0, 4e9),
+)  # fmt: skip
+
+
+@given(decisions)
+def test_a_record_comes_back_as_it_went(record: DecisionRecord) -> None:
+    assert records.unpack(record.id, records.pack(record)) == record
+
+
+@given(st.text())
+def test_what_is_no_record_is_none(text: str) -> None:
+    assert records.unpack("dec_1", text) is None
+
+
+def test_values_of_other_types_make_no_record(decide: Decide) -> None:
+    good = records.pack(decide())
+    assert records.unpack("d", good.replace('"code"', "7")) is None
+    assert records.unpack("d", good.replace("true", '"yes"')) is None
+    assert records.unpack("d", good[:-1] + ",1]") is None
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | texts, lambda x: st.lists(x) | st.dictionaries(texts, x)))
+def test_any_meta_is_stored(meta: Any) -> None:
+    assert records.unpack_meta(records.pack_meta({"grid": meta})) is not None
+
+
+def test_text_that_is_no_unicode_holds_nothing_up(decide: Decide) -> None:
+    assert records.pack(decide(session="\ud800"))
+    assert records.unpack_meta(records.pack_meta({"x": "\ud800"})) is None
+
+
+@given(st.dictionaries(st.text(), st.text()))
+def test_any_hash_can_be_read_as_tallies(stored: dict[str, str]) -> None:
+    good, bad = records.tallies(stored)
+    assert len(good) + bad <= len(stored)
