@@ -222,7 +222,7 @@ class Instruments:
     # The page
 
     def render(self) -> tuple[bytes, str]:
-        """The page for Prometheus and its content type. Takes about 0.2 ms a series family: call it in a thread."""
+        """The page for Prometheus and its content type. Its time grows with the series: call it in a thread."""
         registry = self._registry
         if self._shared:
             registry = CollectorRegistry()

@@ -1,0 +1,75 @@
+"""The corpus: labelled prompts from the task files and from JSONL, each with the source it came from."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from classifier.ask import language_of
+from classifier.errors import CorpusError
+from classifier.tasks import Task
+
+OWN = "setpoint_examples"
+OWN_LICENCE = "MIT"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One labelled prompt."""
+
+    text: str
+    task: str
+    lang: str
+    source: str
+    license: str
+
+
+def examples(tasks: Iterable[Task]) -> list[Row]:
+    """The examples of the task files."""
+    return [
+        Row(text, task.name, lang, OWN, OWN_LICENCE)
+        for task in tasks
+        for lang, texts in task.examples.items()
+        for text in texts
+    ]
+
+
+def read(paths: Sequence[Path], tasks: frozenset[str]) -> list[Row]:
+    """Rows of JSONL files: {"text", "task"} and optionally lang, source, license. Raises CorpusError by file and line."""
+    return [row for path in paths for row in _rows(path, tasks)]
+
+
+def digest(rows: Iterable[Row]) -> str:
+    """Identifies a corpus, whatever the order of its rows."""
+    return hashlib.sha256("\n".join(sorted(f"{r.task}\t{r.text}" for r in rows)).encode()).hexdigest()[:16]
+
+
+def _rows(path: Path, tasks: frozenset[str]) -> Iterable[Row]:
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as e:
+        raise CorpusError(f"{path}: cannot be read: {e}") from e
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield _row(line, f"{path}:{number}", path.stem, tasks)
+
+
+def _row(line: str, place: str, source: str, tasks: frozenset[str]) -> Row:
+    try:
+        raw: Any = json.loads(line)
+    except ValueError as e:
+        raise CorpusError(f"{place}: is not JSON: {e}") from e
+    text, task = (raw.get("text"), raw.get("task")) if isinstance(raw, dict) else (None, None)
+    if not isinstance(text, str) or not text.strip():
+        raise CorpusError(f'{place}: lacks a "text" that says something')
+    if task not in tasks:
+        raise CorpusError(f"{place}: the task {task!r} has no file; the tasks are {', '.join(sorted(tasks))}")
+    return Row(
+        text,
+        task,
+        str(raw.get("lang") or language_of(text)),
+        str(raw.get("source") or source),
+        str(raw.get("license") or "not given"),
+    )

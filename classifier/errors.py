@@ -1,0 +1,23 @@
+"""What can go wrong with the classifier.
+
+ClassifierError
+├── ArtefactError    an artefact cannot be read or is not one; keyword rules stand in
+├── TasksError       a task file does not say what it must
+└── CorpusError      a training row is bad; the message names file and line
+"""
+
+
+class ClassifierError(Exception):
+    """Root of everything that this package raises on purpose."""
+
+
+class ArtefactError(ClassifierError):
+    """Raised when a trained model cannot be loaded."""
+
+
+class TasksError(ClassifierError):
+    """Raised when a task file is not one."""
+
+
+class CorpusError(ClassifierError):
+    """Raised when training data cannot be used."""

@@ -1,0 +1,31 @@
+"""Follow-ups: short words that go on with what the conversation was about."""
+
+import re
+
+_SHORT = 40  # characters; a Chinese one counts as three
+_CJK = re.compile(r"[\u3400-\u9fff]")
+_EN = re.compile(
+    r"^\W*((ok(ay)?|yes|no|sure|please|and|now|but|hm+|great|cool|perfect|nice)\W+)*"
+    r"((go on|continue|keep going|more|again|another( one)?|one more|next|retry|try again|regenerate|redo|elaborate|thanks?|thank you|thx|ty|"
+    r"(make (it|that|this) )?(much |a bit |a little |even )?(shorter|longer|simpler|better|faster|clearer|funnier|more \w+|less \w+)|"
+    r"(that'?s )?(wrong|not (right|correct|what i (asked|meant|wanted)))|why|how so|really|are you sure|what about (it|that|this)|"
+    r"same (thing )?(again|for \w+)|in (english|chinese|french|german|spanish|one sentence)|without \w+|fix (it|that)|explain( it| that)?|"
+    r"(ok(ay)?|yes|no|sure|great|cool|perfect|nice|good))\b.{0,20})$",
+    re.IGNORECASE | re.DOTALL,
+)
+_ZH = re.compile(
+    r"^\W*(好的?|嗯+|请|那|行|可以|对)?\W*(继续|接着|再来一?[个遍次段篇]?|再[写给说试生]\S{0,4}|重新?[写来生做试]\S{0,4}|换一?[个种]\S{0,4}|下一[个步]|"
+    r"[更再]?[短长简详]\S{0,2}一?[点些]\S{0,3}|[太]?[短长]了\S{0,4}|不对|错了|不是这[个样]|谢谢\S{0,4}|感谢|多谢|为什么|详细\S{0,4}|"
+    r"展开\S{0,4}|还有[呢吗]?|然后呢?|具体\S{0,4}|改[一]?[下改]|优化一?下|用[中英]文|好的?|嗯+|是的?|可以)\W*(了|吧|呢|啊|一下)?\W*$"
+)
+
+
+def is_short(text: str) -> bool:
+    """Whether a text is too short to stand alone."""
+    return len(text) + 2 * len(_CJK.findall(text[:_SHORT])) <= _SHORT
+
+
+def is_follow_up(text: str) -> bool:
+    """Whether a text only makes sense after something else."""
+    text = text.strip()
+    return bool(text) and is_short(text) and (_EN.match(text) is not None or _ZH.match(text) is not None)

@@ -1,0 +1,60 @@
+"""Task files: one YAML a task, with its description, cues and examples in English and Chinese."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from classifier.errors import TasksError
+from classifier.verdict import GENERAL
+
+FOLDER = Path(__file__).parent / "tasks"
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: str = Field(pattern=r"^[a-z][a-z0-9_]{1,40}$")
+    description: str = Field(min_length=1)
+    cues: dict[str, list[str]] = Field(default_factory=dict)
+    examples: dict[str, list[str]] = Field(min_length=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What people ask for with one name. Cues and examples by language."""
+
+    name: str
+    description: str
+    cues: Mapping[str, tuple[str, ...]]
+    examples: Mapping[str, tuple[str, ...]]
+
+
+def load_tasks(folder: Path | None = None) -> tuple[Task, ...]:
+    """The tasks of a folder, by name. Raises TasksError naming the file and the key."""
+    folder = folder or FOLDER
+    files = sorted(folder.glob("*.yaml")) if folder.is_dir() else []
+    if len(files) < 2:
+        raise TasksError(f"{folder}: needs at least two task files, *.yaml with task, description and examples")
+    tasks = [_load(file) for file in files]
+    names = [t.name for t in tasks]
+    twice = next((n for n in names if names.count(n) > 1), None)
+    if twice or GENERAL in names:
+        raise TasksError(
+            f"{folder}: the task {twice or GENERAL} {'stands in two files' if twice else 'is what abstaining is called; choose another name'}"
+        )
+    return tuple(sorted(tasks, key=lambda t: t.name))
+
+
+def _load(file: Path) -> Task:
+    try:
+        found = _File.model_validate(yaml.safe_load(file.read_text("utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
+        raise TasksError(f"{file}: cannot be read: {e}") from e
+    except ValidationError as e:
+        first = e.errors()[0]
+        raise TasksError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from e
+    cues = {lang: tuple(c.lower() for c in words) for lang, words in found.cues.items()}
+    return Task(found.task, found.description, cues, {lang: tuple(x) for lang, x in found.examples.items()})
