@@ -16,7 +16,8 @@ COPY router/ router/
 COPY classifier/ classifier/
 COPY policies/ policies/
 COPY metrics/ metrics/
-RUN pip --python /opt/setpoint/bin/python install --no-deps --no-build-isolation .
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
+ && pip --python /opt/setpoint/bin/python install --no-deps --no-index /dist/*.whl
 
 FROM python:3.13-slim
 # llama.cpp (the local model) is linked against OpenMP, which this base does not have.
@@ -24,7 +25,8 @@ FROM python:3.13-slim
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends libgomp1 \
  && rm -rf /var/lib/apt/lists/*
-RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/setpoint --shell /usr/sbin/nologin setpoint \
+RUN groupadd --gid 10001 setpoint \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/setpoint --shell /usr/sbin/nologin setpoint \
  && install --directory --owner=setpoint --group=setpoint --mode=0700 /var/lib/setpoint
 COPY --from=build /opt/setpoint /opt/setpoint
 COPY deploy/setpoint.yaml /etc/setpoint/setpoint.yaml

@@ -125,6 +125,10 @@ class Ledger:
         self._count_corrupt()
         return self._statistics
 
+    async def close(self) -> None:
+        """Gives the connections back; call it when `run` and all readers are done."""
+        await self._store.close()
+
     async def run(self) -> None:
         """Flushes twice a second until cancelled, and once more then."""
         me = asyncio.current_task()

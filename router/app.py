@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import ORJSONResponse
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
@@ -50,6 +50,7 @@ def create_app(settings: Settings, *, store_url: str, local_url: str | None = No
                 services.ledger.run(), learn(services), _watch_policies(services), _find_providers(services)
             ):
                 yield
+            await services.ledger.close()
 
     app = FastAPI(title="Setpoint", lifespan=lifespan, openapi_url="/openapi.json", docs_url="/docs", redoc_url=None)
     app.include_router(endpoints())
@@ -103,12 +104,12 @@ async def _find_providers(services: Services) -> None:
         await asyncio.sleep(PROBE_SECONDS)
 
 
-async def _request_error(request: Request, e: Exception) -> ORJSONResponse:
+async def _request_error(request: Request, e: Exception) -> JSONResponse:
     assert isinstance(e, RequestError)
-    return ORJSONResponse(e.body(), e.status, e.headers)
+    return JSONResponse(e.body(), e.status, e.headers)
 
 
-async def _invalid(request: Request, e: Exception) -> ORJSONResponse:
+async def _invalid(request: Request, e: Exception) -> JSONResponse:
     assert isinstance(e, RequestValidationError)
     first = e.errors()[0]
     place = ".".join(str(p) for p in first["loc"] if p != "body")
@@ -116,7 +117,7 @@ async def _invalid(request: Request, e: Exception) -> ORJSONResponse:
     return await _request_error(request, RequestError(code, f"{place}: {first['msg']}", place or None))
 
 
-async def _http_error(request: Request, e: Exception) -> ORJSONResponse:
+async def _http_error(request: Request, e: Exception) -> JSONResponse:
     assert isinstance(e, HTTPException)
     if e.status_code == 405:
         error = RequestError(
@@ -129,7 +130,7 @@ async def _http_error(request: Request, e: Exception) -> ORJSONResponse:
     return await _request_error(request, error)
 
 
-async def _our_fault(request: Request, e: Exception) -> ORJSONResponse:
+async def _our_fault(request: Request, e: Exception) -> JSONResponse:
     return await _request_error(
         request, RequestError("internal_error", "Setpoint failed to handle this request; its log says why.")
     )

@@ -5,7 +5,7 @@ from time import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import ORJSONResponse
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from metrics.errors import SignalError
@@ -71,7 +71,7 @@ async def readyz(services: Of, request: Request) -> Response:
     """Whether requests can be served, and what runs degraded."""
     state, book = services.ledger.state, services.book
     ready = getattr(request.app.state, "ready", True)
-    return ORJSONResponse(
+    return JSONResponse(
         {
             "status": "ready" if ready else "starting",
             "policy": {
@@ -132,7 +132,7 @@ async def feedback(services: Of, tenant: Tenant, items: FeedbackItem | list[Feed
     if not isinstance(items, list) and results == ["unknown"]:
         raise RequestError("unknown_decision", f"No decision or completion with the id {items.id!r} is known.", "id")
     told = [{"id": i.id, "signal": i.signal, "result": r} for i, r in zip(given, results, strict=True)]
-    return ORJSONResponse({"object": "list", "data": told} if isinstance(items, list) else told[0])
+    return JSONResponse({"object": "list", "data": told} if isinstance(items, list) else told[0])
 
 
 async def explain(request: Request, services: Of, tenant: Tenant) -> Response:
@@ -141,4 +141,4 @@ async def explain(request: Request, services: Of, tenant: Tenant) -> Response:
     body = await read_body(request.receive, headers, services.body_limit)
     prepared = services.pipeline.prepare(Incoming(SURFACES["chat"], body, headers), tenant)
     told = {k.decode(): v.decode() for k, v in headers_of(prepared) if k != b"x-setpoint-decision"}
-    return ORJSONResponse(as_json(prepared), headers=told)
+    return JSONResponse(as_json(prepared), headers=told)

@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from policies.values import Value
+from policies.parameters import Value
 from router.pipeline import Prepared
 
 

@@ -13,6 +13,8 @@ from router.services import Services
 from router.upstreams.seam import UpstreamCall
 from router.wires import client_headers, decoded, upstream_headers
 
+OWN = frozenset({"/v1/feedback", "/v1/explain"})
+
 
 class ForwardApp:
     """ASGI application of the paths that no policy governs."""
@@ -40,6 +42,8 @@ class ForwardApp:
     async def _serve(self, scope: Message, receive: Receive, send: Send, exchange: Exchange) -> None:
         services, headers = self._services, decoded(scope["headers"])
         services.gate.tenant(headers)
+        if scope["path"] in OWN:
+            raise RequestError("method_not_allowed", f"{scope['method']} is not a method of {scope['path']}.")
         body = await read_body(receive, headers, services.body_limit)
         model = _model(body, headers.get("content-type", ""))
         routes = services.pipeline.routes

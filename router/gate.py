@@ -66,7 +66,8 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) ->
     length = headers.get("content-length", "")
     if length.isdigit() and int(length) > limit:
         raise _too_large(limit)
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":

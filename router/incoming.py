@@ -1,7 +1,7 @@
 """The client's request, read and never re-modelled."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
@@ -55,7 +55,7 @@ def _mode(given: str | None) -> Mode | None:
         raise RequestError(
             "invalid_request", f"The header {MODE_HEADER} is {given[:40]!r}, not bypass, observe or apply.", MODE_HEADER
         )
-    return cast(Mode, given)
+    return given
 
 
 def _check(surface: Surface, body: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
 
 from metrics.embedded import start_embedded
 from policies import loading
@@ -77,7 +78,7 @@ def _many(settings: Settings, listener: socket.socket) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
     listener.set_inheritable(True)
     config = _config(settings, "router.serving:worker", settings.workers)
-    uvicorn.supervisors.Multiprocess(config, uvicorn.Server(config).run, [listener]).run()
+    Multiprocess(config, [listener]).run()
 
 
 def _listener(settings: Settings) -> socket.socket:

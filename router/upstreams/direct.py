@@ -1,6 +1,7 @@
 """OpenAI-compatible upstreams, reached directly: JSON in, bytes out."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from router.errors import RequestError
 from router.settings import Limits, UpstreamSettings
 from router.upstreams.seam import UpstreamAnswer, UpstreamCall
 
+LARGE = 1_000_000  # bytes
 _FAILURES = (aiohttp.ClientError, OSError, asyncio.TimeoutError, ValueError)
 
 
@@ -38,7 +40,7 @@ class DirectUpstream:
             response = await self._session.request(
                 call.method,
                 url,
-                data=call.body if call.body is not None else call.chunks,
+                data=_payload(call),
                 headers={**call.headers, **self._headers},
                 timeout=self._timeout,
                 allow_redirects=False,
@@ -84,6 +86,13 @@ class DirectUpstream:
         if isinstance(e, aiohttp.ClientConnectorError | ConnectionRefusedError | aiohttp.InvalidURL):
             return RequestError("upstream_unreachable", f"The upstream {self.name} cannot be reached.")
         return RequestError("upstream_cut", f"The upstream {self.name} broke off before it answered.")
+
+
+def _payload(call: UpstreamCall) -> Any:
+    """A large body goes out piece by piece, so that other requests get their turn."""
+    if call.body is None:
+        return call.chunks
+    return io.BytesIO(call.body) if len(call.body) > LARGE else call.body
 
 
 # The `owned_by` of /models tells which server a self-hosted address is.

@@ -35,9 +35,14 @@ class Upstream(Protocol):
     """Promise: `send` raises RequestError (upstream_unreachable, upstream_timeout, surface_not_supported) and nothing else;
     so do the chunks (upstream_cut, upstream_timeout). Cancelling either gives the connection up at once."""
 
-    name: str
-    provider: str
-    tags: Mapping[str, Any]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def provider(self) -> str: ...
+
+    @property
+    def tags(self) -> Mapping[str, Any]: ...
 
     async def send(self, call: UpstreamCall) -> UpstreamAnswer: ...
 

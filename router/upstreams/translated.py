@@ -29,7 +29,7 @@ class TranslatedUpstream:
 
     def __init__(self, settings: UpstreamSettings, load: Callable[[], ModuleType] | None = None) -> None:
         self.name, self.tags = settings.name, settings.tags
-        self.provider = settings.provider or "compatible"
+        self.provider: str = settings.provider or "compatible"
         self._key, self._base = settings.api_key, settings.base_url
         self._load = load or import_litellm
         self._names = list(settings.serves())

@@ -1,0 +1,82 @@
+"""Feedback over HTTP: credited once, by either id, on any replica."""
+
+import asyncio
+from time import time
+from typing import Any
+
+from metrics.ids import new_decision_id
+
+POLICY = """
+version: 1
+defaults: {set: {temperature: 0.5}}
+adapt: {mode: apply, arms: {temperature: [0.1, 0.3, 0.5, 0.7, 0.9]}, objective: {quality: 1, latency: 0, cost: 0}}
+"""
+
+
+async def settled(proxy: Any, item: dict[str, Any]) -> str:
+    """The result of an item, once the store knows its decision."""
+    for _ in range(40):
+        _, _, told = await proxy.post("/v1/feedback", item)
+        if told.get("result") != "queued":
+            break
+        await asyncio.sleep(0.1)
+    return str(told.get("result") or told["error"]["code"])
+
+
+async def test_feedback_counts_once_by_decision_or_completion_id(start: Any):
+    proxy = await start(POLICY)
+    _, headers, _ = await proxy.chat("Write a Python function that adds two numbers")
+    item = {"id": headers["x-setpoint-decision"], "signal": "rating", "value": 5}
+    assert await settled(proxy, item) in ("credited", "duplicate")
+    assert await settled(proxy, item) == "duplicate"
+    status, _, told = await proxy.post("/v1/feedback", [item | {"signal": "thumbs", "value": "up"}, item])
+    assert status == 200
+    assert [d["result"] for d in told["data"]][1] == "duplicate"
+
+
+async def test_feedback_that_means_nothing_says_what_is_allowed(proxy: Any):
+    status, _, told = await proxy.post("/v1/feedback", {"id": "x", "signal": "raiting", "value": 5})
+    assert status == 400
+    assert "allowed: rating" in told["error"]["message"]
+    status, _, told = await proxy.post("/v1/feedback", {"id": "x", "signal": "rating", "value": 50})
+    assert (status, told["error"]["code"]) == (400, "invalid_request")
+    status, _, told = await proxy.post("/v1/feedback", {"id": "x"})
+    assert (status, told["error"]["code"]) == (400, "invalid_request")
+    status, _, told = await proxy.post("/v1/feedback", b"{")
+    assert (status, told["error"]["code"]) == (400, "invalid_json")
+
+
+async def test_an_old_decision_nobody_knows_is_404(proxy: Any):
+    old = new_decision_id(time() - 60, b"0123456789")
+    status, _, told = await proxy.post("/v1/feedback", {"id": old, "signal": "rating", "value": 5})
+    assert (status, told["error"]["code"]) == (404, "unknown_decision")
+
+
+async def test_a_client_that_sets_the_parameter_is_never_explored_on(start: Any, upstream: Any):
+    proxy = await start(POLICY)
+    for _ in range(5):
+        _, headers, _ = await proxy.chat(temperature=0.77)
+        assert upstream.last["temperature"] == 0.77
+        assert headers["x-setpoint-arm"] == "none"
+
+
+async def test_two_replicas_learn_the_same_from_one_store(start: Any, upstream: Any):
+    """Users like 0.7 on one replica; both come to serve it."""
+    a, b = await start(POLICY), await start(POLICY)
+    a_is_next = True
+    for _ in range(300):
+        proxy, a_is_next = (a if a_is_next else b), not a_is_next
+        _, headers, _ = await proxy.chat("Write a Python function that adds two numbers")
+        value = upstream.last["temperature"]
+        liked = 1 - 2 * abs(value - 0.7)
+        await proxy.post("/v1/feedback", {"id": headers["x-setpoint-decision"], "signal": "score", "value": liked})
+    cells: list[dict[str, float]] = []
+    for _ in range(40):
+        tables = [p.services.pipeline.allocations for p in (a, b)]
+        cells = [next(iter(t.cells.values()), {}) for t in tables]
+        if tables[0].version == tables[1].version and cells[0].get("0.7", 0) > 0.5:
+            break
+        await asyncio.sleep(0.2)
+    assert cells[0] == cells[1]
+    assert sum(cells[0].get(arm, 0) for arm in ("0.5", "0.7", "0.9")) >= 0.8
+    assert cells[0]["0.7"] > 0.5

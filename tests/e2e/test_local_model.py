@@ -1,0 +1,112 @@
+"""`setpoint serve` as a user starts it: a real small model, the embedded store, one command."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from openai import OpenAI
+
+from router.local_model import MODEL
+
+pytestmark = pytest.mark.local_model
+READY = 60.0
+
+
+def serve(folder: Path, port: int, *more: str) -> "subprocess.Popen[str]":
+    env = {k: v for k, v in os.environ.items() if k not in ("DEEPSEEK_API_KEY", "OPENAI_API_KEY", "SETPOINT_CONFIG")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "router", "serve", "--port", str(port), *more],
+        env=env | {"SETPOINT_DATA": str(folder / "data")}, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + READY
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1):
+                return process
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise AssertionError("the proxy was not ready in time")
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    process = serve(tmp_path_factory.mktemp("run"), 8399)
+    yield "http://127.0.0.1:8399/v1"
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode in (0, -signal.SIGINT), said
+    assert "Traceback" not in said
+    assert MODEL in said
+    assert "curl" in said
+
+
+def test_the_curl_of_the_readme_gets_a_real_completion(url: str):
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "Write a haiku about autumn"}]}
+    request = urllib.request.Request(
+        f"{url}/chat/completions", json.dumps(body).encode(), {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request) as answer:
+        said = json.loads(answer.read())
+        headers = answer.headers
+    assert len(said["choices"][0]["message"]["content"]) > 10
+    assert headers["x-setpoint-task"] == "creative_writing"
+    assert json.loads(headers["x-setpoint-params"])["temperature"] == 0.8
+    assert headers["x-setpoint-decision"].startswith("dec_")
+
+
+def test_the_openai_client_streams_from_it(url: str):
+    with OpenAI(base_url=url, api_key="none") as client:
+        stream = client.chat.completions.create(
+            model=MODEL, messages=[{"role": "user", "content": "Say hello"}], stream=True, max_tokens=12
+        )
+        text = "".join(e.choices[0].delta.content or "" for e in stream if e.choices)
+        assert text
+        assert MODEL in [m.id for m in client.models.list()]
+
+
+def test_a_seed_and_a_json_schema_reach_the_model(url: str):
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    with OpenAI(base_url=url, api_key="none") as client:
+        answers = [
+            client.chat.completions.create(
+                model=MODEL, seed=7, max_tokens=40, messages=[{"role": "user", "content": "Extract the city: I live in Paris."}],
+                response_format={"type": "json_schema", "json_schema": {"name": "c", "schema": schema}},
+            ).choices[0].message.content
+            for _ in range(2)
+        ]  # fmt: skip
+    assert answers[0] == answers[1]
+    assert "city" in json.loads(answers[0] or "")
+
+
+def test_several_workers_share_port_and_metrics(tmp_path: Path):
+    process = serve(tmp_path, 8398, "--workers", "2")
+    try:
+        body = json.dumps({"model": MODEL, "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}).encode()
+        for _ in range(20):
+            request = urllib.request.Request(
+                "http://127.0.0.1:8398/v1/chat/completions",
+                body,
+                {"content-type": "application/json", "connection": "close"},
+            )
+            with urllib.request.urlopen(request) as answer:
+                answer.read()
+        totals = set()
+        for _ in range(5):
+            with urllib.request.urlopen("http://127.0.0.1:8398/metrics") as page:
+                lines = page.read().decode().splitlines()
+            totals.add(
+                sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("setpoint_requests_total{"))
+            )
+        assert totals == {20.0}
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
