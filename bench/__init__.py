@@ -5,13 +5,16 @@ Each module runs by itself: `python -m bench.throughput`.
 
 import contextlib
 import os
+import platform
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 OUT = Path(__file__).parent / "out"
 
@@ -48,31 +51,37 @@ def running(
             start_new_session=True,
             preexec_fn=lambda: os.sched_setaffinity(0, {core}),
         )
-    started: list[int] = []
     try:
         yield process
         if process.poll() is not None:
-            raise BenchError(f"{name} ended while it was measured: {tail(folder)}")
+            raise BenchError("it ended before it was told to")
+    except BenchError as e:
+        raise BenchError(f"{name}: {e}\nits log ends with: {tail(folder)}") from e
     finally:
-        started = tree(process.pid)
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            print(f"bench: {name} did not end within 20 s; killed", file=sys.stderr)
-            process.kill()
-            process.wait()
-        for pid in started[1:]:  # only what it has left behind
+        _end(name, process)
+
+
+def _end(name: str, process: "subprocess.Popen[bytes]") -> None:
+    below = {pid: _begun(pid) for pid in tree(process.pid)[1:]}
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        print(f"bench: {name} did not end within 20 s; killed", file=sys.stderr)
+        process.kill()
+        process.wait()
+    for pid, begun in below.items():  # what it has left behind, and nobody who got the number since
+        if begun and _begun(pid) == begun:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
 
-def wait_until(ready: Callable[[], bool], name: str, process: "subprocess.Popen[bytes]", folder: Path) -> None:
-    """Wait up to a minute for a program. Raises BenchError with the end of its log."""
+def wait_until(ready: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
+    """Wait up to a minute for a program. Raises BenchError."""
     deadline = time.monotonic() + 60
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
-            raise BenchError(f"{name} did not start: {tail(folder)}")
+            raise BenchError("it did not start")
         time.sleep(0.02)
 
 
@@ -102,6 +111,13 @@ def cpu_seconds(pid: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def core_seconds(core: int) -> float:
+    """CPU time that programs have had on a core so far, user and system, without interrupts."""
+    lines = Path("/proc/stat").read_text("ascii").splitlines()
+    line = next(li for li in lines if li.startswith(f"cpu{core} "))
+    return sum(int(f) for f in line.split()[1:4]) / os.sysconf("SC_CLK_TCK")
+
+
 def rss_mib(pid: int) -> float:
     """Resident memory of a process tree, MiB; pages that it shares count for each."""
     pages = 0
@@ -114,6 +130,40 @@ def rss_mib(pid: int) -> float:
 def _fields(stat: Path) -> list[str]:
     """proc(5): the fields of a stat file from the third on; the second is a name that may hold anything."""
     return stat.read_text("utf-8", errors="replace").rpartition(")")[2].split()
+
+
+def _begun(pid: int) -> str:
+    """When a process was started, to tell it from a later one with its number; empty if there is none."""
+    try:
+        return _fields(Path(f"/proc/{pid}/stat"))[19]
+    except OSError:
+        return ""
+
+
+def machine() -> str:
+    """The processor, how many cores of it, and the Python that runs this."""
+    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    name = next((li.partition(":")[2].strip() for li in lines if li.startswith("model name")), platform.machine())
+    return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """The median, and the lowest and highest beside it."""
+    return f"{statistics.median(values):,.{digits}f} ({min(values):,.{digits}f}-{max(values):,.{digits}f})"
+
+
+def bars(axes: Any, title: str, rounds: Mapping[str, Sequence[float]]) -> None:
+    """On matplotlib axes, a bar at the median of each, the first on top and in colour, and a dot for each round."""
+    for y, values in enumerate(rounds.values()):
+        middle = statistics.median(values)
+        axes.barh(y, middle, color="#b8c4cc" if y else "#2a6f97")
+        axes.plot(values, [y] * len(values), "o", color="#222222", markersize=3)
+        axes.annotate(f"{middle:,.0f}", (max(values), y), va="center", xytext=(6, 0), textcoords="offset points")
+    axes.set_title(title, fontsize=10)
+    axes.set_yticks(range(len(rounds)), list(rounds))
+    axes.set_ylim(len(rounds) - 0.4, -0.6)
+    axes.margins(x=0.18)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,6 +1,7 @@
 """`python -m bench [NAME [ARGUMENTS]]`: one bench with its arguments, or all of them in turn."""
 
 import importlib.util
+import signal
 import subprocess
 import sys
 import time
@@ -28,7 +29,13 @@ def _run(name: str, arguments: list[str]) -> int:
     """Each in a process of its own: one bench's memory and threads are not the next one's noise."""
     print(f"\n## {name}\n", flush=True)
     started = time.monotonic()
-    code = subprocess.run([sys.executable, "-m", f"bench.{name}", *arguments], check=False).returncode
+    process = subprocess.Popen([sys.executable, "-m", f"bench.{name}", *arguments])
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        process.wait()  # Ctrl-C has reached it too, and it ends what it has started
+        raise
     print(f"\n({name}: {time.monotonic() - started:.0f} s)", flush=True)
     return code
 

@@ -8,7 +8,7 @@ import argparse
 import hashlib
 import json
 import os
-import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -24,7 +24,20 @@ from typing import Any
 
 import yaml
 
-from bench import OUT, BenchError, cpu_seconds, free_port, rss_mib, running, table, wait_until
+from bench import (
+    OUT,
+    BenchError,
+    bars,
+    core_seconds,
+    cpu_seconds,
+    free_port,
+    machine,
+    rss_mib,
+    running,
+    spread,
+    table,
+    wait_until,
+)
 from bench.static_upstream import BODIES, CONTENT, Load, described, load, serving_command
 
 HERE = Path(__file__).parent
@@ -150,7 +163,10 @@ def everything_was_on(url: str) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One contestant in one round. `alone`: one request in flight; CPU and memory are those of its whole process tree."""
+    """One contestant in one round; CPU and memory are those of its whole process tree.
+
+    `alone`: one request in flight. `others`: share of the gateway's core that went to other programs meanwhile.
+    """
 
     rps: float
     p50_ms: float
@@ -159,6 +175,7 @@ class Sample:
     cpu_us: float
     rss_mib: float
     start_s: float
+    others: float
     also: dict[str, float]
 
 
@@ -192,19 +209,22 @@ def measured(ground: Ground, contestant: Contestant) -> Sample:
         env = {key: value.format(**places) for key, value in contestant.env.items()}
         begun = time.perf_counter()
         with running(contestant.name, command, ground.gateway_core, folder, env) as process:
-            wait_until(lambda: answers(url), contestant.name, process, folder)
+            wait_until(lambda: answers(url), process)
             return _sample(ground, contestant, url, process.pid, time.perf_counter() - begun)
 
 
 def _sample(ground: Ground, contestant: Contestant, url: str, pid: int, start_s: float) -> Sample:
     ground.load(url, WARM_UP)
-    before = cpu_seconds(pid)
+    before, core = cpu_seconds(pid), core_seconds(ground.gateway_core)
     seen = ground.load(url, MEASURE)
-    cpu_us = (cpu_seconds(pid) - before) * 1e6 / seen.requests
+    cpu, core = cpu_seconds(pid) - before, core_seconds(ground.gateway_core) - core
+    others = max(0.0, core - cpu) / seen.seconds
     rss = rss_mib(pid)
     alone = ground.load(url, ALONE, connections=1)
     also = contestant.check(url.removesuffix("/v1"))
-    return Sample(seen.rps, seen.p50_ms, seen.p99_ms, alone.p50_ms, cpu_us, rss, start_s, also)
+    return Sample(
+        seen.rps, seen.p50_ms, seen.p99_ms, alone.p50_ms, cpu * 1e6 / seen.requests, rss, start_s, others, also
+    )
 
 
 def answers(url: str) -> bool:
@@ -253,7 +273,7 @@ def run(rounds: int) -> dict[str, Any]:
         ground = Ground(cores[0], cores[1], f"http://127.0.0.1:{port}/v1")
         env = {"PYTHONPATH": str(HERE.parent)}
         with running("the upstream", serving_command(folder, port), cores[1], folder, env) as upstream:
-            wait_until(lambda: answers(ground.upstream), "the upstream", upstream, folder)
+            wait_until(lambda: answers(ground.upstream), upstream)
             for n in range(rounds):
                 direct.append(ground.load(ground.upstream, DIRECT).rps)
                 for contestant in compared:
@@ -273,8 +293,7 @@ def summary(compared: tuple[Contestant, ...], samples: dict[str, list[Sample]], 
         )
     return {
         "date": time.strftime("%Y-%m-%d"),
-        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "system": platform.platform()},
-        "python": platform.python_version(),
+        "machine": machine(),
         "far_side": described(),
         "settings": {"connections": CONNECTIONS, "warm_up_s": WARM_UP, "measure_s": MEASURE, "body_bytes": 1024},
         "direct_rps": direct,
@@ -286,11 +305,6 @@ def summary(compared: tuple[Contestant, ...], samples: dict[str, list[Sample]], 
     }
 
 
-def _cpu() -> str:
-    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    return next((li.partition(":")[2].strip() for li in lines if li.startswith("model name")), platform.machine())
-
-
 def show(found: dict[str, Any]) -> str:
     """The published table."""
     columns = {
@@ -298,49 +312,35 @@ def show(found: dict[str, Any]) -> str:
         "p50 ms, alone": ("alone_p50_ms", 2), "CPU µs/request": ("cpu_us", 0), "RSS MiB": ("rss_mib", 0),
         "start s": ("start_s", 1),
     }  # fmt: skip
+    contestants = found["contestants"]
     rows = [
-        [name, *(_median_and_spread([r[key] for r in each["rounds"]], digits) for key, digits in columns.values())]
-        for name, each in found["contestants"].items()
+        [name, *(spread([r[key] for r in each["rounds"]], digits) for key, digits in columns.values())]
+        for name, each in contestants.items()
     ]
-    machine, shed = (
-        found["machine"],
-        max(r["also"]["store_shed_total"] for r in found["contestants"]["Setpoint"]["rounds"]),
+    others = max(r["others"] for each in contestants.values() for r in each["rounds"])
+    shed = max(r["also"]["store_shed_total"] for r in contestants["Setpoint"]["rounds"])
+    notes = (
+        f"Medians (lowest-highest) of {len(found['direct_rps'])} rounds, {found['date']}, {found['machine']}. Each "
+        f"gateway has one worker on one core, where other programs took at most {others:.0%} of the time meanwhile.",
+        f"{found['far_side']} have another core; alone they reach {statistics.median(found['direct_rps']):,.0f} "
+        "requests/s. Each request is a different chat completion of 1 KB.",
+        *(f"{name} {each['what']}." for name, each in contestants.items()),
+        f"Setpoint answers {found['times_litellm']:.1f} times as many requests as LiteLLM Proxy (promised: {PROMISE}), "
+        f"and shed {shed:,.0f} records from its bounded buffers.",
     )
-    notes = [
-        f"Medians (lowest to highest) of {len(rows) and len(found['direct_rps'])} rounds, {found['date']}; gateway with one "
-        f"worker on one core of {machine['cpu']}, Python {found['python']}; {found['far_side']} on another, which alone "
-        f"reach {statistics.median(found['direct_rps']):,.0f} requests/s. Every request a different 1 KB chat completion.",
-        *(f"{name} {each['what']}." for name, each in found["contestants"].items()),
-        f"Setpoint answers {found['times_litellm']:.1f} x as many requests as LiteLLM Proxy (promised: {PROMISE} x); "
-        f"records shed by its bounded buffers: {shed:,.0f}.",
-    ]
     return table(["one worker, one core", *columns], rows) + "\n\n" + "\n".join(f"- {note}" for note in notes)
 
 
-def _median_and_spread(values: list[float], digits: int) -> str:
-    return f"{statistics.median(values):,.{digits}f} ({min(values):,.{digits}f}-{max(values):,.{digits}f})"
-
-
 def plot(found: dict[str, Any], path: Path) -> None:
-    """Requests per second and CPU time of each, with a dot for each round."""
+    """Requests per second and CPU time of each."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     figure, panels = pyplot.subplots(1, 2, figsize=(10, 2.6), sharey=True, layout="constrained")
-    names = list(found["contestants"])[::-1]
     for axes, key, title in zip(panels, ("rps", "cpu_us"), ("requests/s, one core", "CPU µs per request"), strict=True):
-        for y, name in enumerate(names):
-            values = [r[key] for r in found["contestants"][name]["rounds"]]
-            middle = statistics.median(values)
-            axes.barh(y, middle, color="#2a6f97" if name == "Setpoint" else "#b8c4cc")
-            axes.plot(values, [y] * len(values), "o", color="#222222", markersize=3)
-            axes.annotate(f" {middle:,.0f}", (max(values), y), va="center", xytext=(4, 0), textcoords="offset points")
-        axes.set_title(title, fontsize=10)
-        axes.set_yticks(range(len(names)), names)
-        axes.margins(x=0.18)
-        axes.spines[["top", "right"]].set_visible(False)
+        bars(axes, title, {name: [r[key] for r in each["rounds"]] for name, each in found["contestants"].items()})
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
 
@@ -350,6 +350,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("bench.throughput", description="Requests per second on one core.")
     parser.add_argument("--rounds", type=int, default=3, choices=range(1, 21), metavar="N", help="default: 3")
     rounds = parser.parse_args(arguments).rounds
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         if sys.platform != "linux":
             raise BenchError("throughput runs on Linux only: it pins cores and reads /proc")
@@ -371,5 +372,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _terminated(*_: object) -> None:
+    """As Ctrl-C, and once: what was started is ended on the way out."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,6 +1,7 @@
 """The command line: `setpoint serve | check | explain | classify | train | report`."""
 
 import asyncio
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -49,7 +50,8 @@ def serve(config: Path | None, **given: Any) -> None:
 
     chosen = {k: v for k, v in given.items() if v is not None}
     settings = load(config)
-    serving.serve(Settings.model_validate(settings.model_dump() | chosen), config)
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how one ends it
+        serving.serve(Settings.model_validate(settings.model_dump() | chosen), config)
 
 
 @main.command()

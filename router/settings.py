@@ -81,9 +81,7 @@ class Settings(_Strict):
         "embedded",
         description="`embedded`, or the URL of a Redis: redis://, rediss://, redis+sentinel://, redis+cluster://.",
     )
-    policies: Path = Field(
-        LIBRARY / "guide.yaml", description="A policy file or a folder of them; reloaded when it changes."
-    )
+    policies: Path = Field(LIBRARY, description="A policy file or a folder of them; reloaded when it changes.")
     keys: list[KeySettings] = Field(default_factory=list, description="Who may call; none: open, on loopback only.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(PORT, ge=0, le=65535, description="Port to listen on.")
