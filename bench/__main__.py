@@ -30,11 +30,16 @@ def _run(name: str, arguments: list[str]) -> int:
     print(f"\n## {name}\n", flush=True)
     started = time.monotonic()
     process = subprocess.Popen([sys.executable, "-m", f"bench.{name}", *arguments])
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+
+    def terminated(*_: object) -> None:
+        process.terminate()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, terminated)
     try:
         code = process.wait()
     except KeyboardInterrupt:
-        process.wait()  # Ctrl-C has reached it too, and it ends what it has started
+        process.wait()  # it has got the signal too, and ends what it has started
         raise
     print(f"\n({name}: {time.monotonic() - started:.0f} s)", flush=True)
     return code

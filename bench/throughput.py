@@ -151,7 +151,14 @@ def everything_was_on(url: str) -> dict[str, float]:
     for series, value in lines:
         name = series.partition("{")[0].removeprefix("setpoint_")
         seen[name] = seen.get(name, 0.0) + float(value)
-    kept = ("requests_total", "decided_total", "explored_total", "store_up", "store_shed_total")
+    kept = (
+        "requests_total",
+        "decided_total",
+        "explored_total",
+        "store_up",
+        "store_buffered_events",
+        "store_shed_total",
+    )
     broken = ("classifier_failures_total", "policy_failures_total", "learning_failures_total")
     for name in broken:
         if seen.get(name):

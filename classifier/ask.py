@@ -10,8 +10,9 @@ from classifier.envelope import bounded, opened
 _CJK = re.compile(r"[\u3400-\u9fff]")
 _LETTER = re.compile(r"[A-Za-z]")
 _REMEMBERED = 4  # earlier asks that a follow-up may take its task from
-_TOOL_TYPES = frozenset({"tool_result", "function_call_output", "computer_call_output"})
-_TEXT_TYPES = frozenset({"text", "input_text", "output_text"})
+# Tuples: what stands in their place may be any JSON, also what cannot be hashed.
+_TOOL_TYPES = ("tool_result", "function_call_output", "computer_call_output")
+_TEXT_TYPES = ("text", "input_text", "output_text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,8 @@ def language_of(text: str) -> str:
     sample = text[:2_000]
     chinese, latin = len(_CJK.findall(sample)), len(_LETTER.findall(sample))
     if chinese * 4 > latin:
-        return "zh" if chinese else "other"
-    return "en"
+        return "zh"
+    return "en" if latin else "other"
 
 
 def _texts(content: Any) -> Iterator[str]:

@@ -1,0 +1,100 @@
+"""From conversations in any shape to the text that counts."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classifier.ask import Ask, language_of, read_messages, read_text
+
+
+def user(content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": content}
+
+
+def test_the_last_user_message_is_the_ask_and_turns_are_counted():
+    ask = read_messages(
+        [{"role": "system", "content": "Be kind."}, user("one"), {"role": "assistant", "content": "1"}, user("two")]
+    )
+    assert (ask.text, ask.turn, ask.previous, ask.system) == ("two", 2, ("one",), "Be kind.")
+
+
+def test_the_same_question_again_is_the_next_attempt():
+    ask = read_messages([user("a"), user("q"), {"role": "assistant", "content": "x"}, user("q"), user("q")])
+    assert (ask.attempt, ask.turn) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "ask"),
+    [
+        ("<system-reminder>write a poem</system-reminder>\nFix the bug", "Fix the bug"),
+        ("<environment_details>cwd /tmp</environment_details>", ""),
+        ("<user_query>sort a list</user_query><attached_files>poem.txt</attached_files>", "sort a list"),
+        ("<document>Once upon a time</document> Summarize it.", "Summarize it."),
+        ("<document>Only this</document>", "<document>Only this</document>"),
+        ("<system-reminder>never closed", ""),
+        ("is a < b and c > d?", "is a < b and c > d?"),
+    ],
+)
+def test_what_a_harness_wraps_around_is_taken_off(text: str, ask: str):
+    assert read_text(text).text == ask
+
+
+def test_tool_results_are_no_turn():
+    openai = [user("weather?"), {"role": "assistant", "tool_calls": []}, {"role": "tool", "content": "rain"}]
+    anthropic = [user("weather?"), user([{"type": "tool_result", "content": "rain"}])]
+    responses = [user("weather?"), {"type": "function_call_output", "output": "rain"}]
+    for messages in (openai, anthropic, responses):
+        ask = read_messages(messages)
+        assert (ask.text, ask.turn, ask.in_tool_loop) == ("weather?", 1, True)
+    assert not read_messages([*openai, user("thanks")]).in_tool_loop
+
+
+def test_parts_of_text_are_joined_and_images_seen():
+    ask = read_messages(
+        [
+            user(
+                [
+                    {"type": "text", "text": "What"},
+                    {"type": "image_url", "image_url": {}},
+                    {"type": "input_text", "text": "is this?"},
+                ]
+            )
+        ]
+    )
+    assert (ask.text, ask.images) == ("What\nis this?", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("hello", "en"),
+        ("你好", "zh"),
+        ("用Python写一个排序", "zh"),
+        ("привет", "other"),
+        ("", "other"),
+        ("1+1", "other"),
+    ],
+)
+def test_the_language_is_told_by_script(text: str, language: str):
+    assert language_of(text) == language
+
+
+def test_a_long_text_is_read_at_its_head_and_tail():
+    ask = read_text("Summarize this. " + "word " * 40_000 + "In one line.")
+    assert len(ask.text) < 25_000
+    assert ask.text.startswith("Summarize")
+    assert ask.text.endswith("In one line.")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda v: st.lists(v) | st.dictionaries(st.text() | st.sampled_from(["role", "content", "type", "text"]), v),
+    max_leaves=20,
+)
+
+
+@given(st.lists(json_values | st.builds(user, json_values)))
+def test_any_json_gives_an_ask(messages: list[Any]):
+    assert isinstance(read_messages(messages), Ask)

@@ -1,0 +1,128 @@
+"""The shipped classifier on everyday prompts, written before it was trained and not copies of its examples."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classifier.ask import read_messages, read_text
+from classifier.errors import ArtefactError
+from classifier.keywords import Keywords
+from classifier.model import ARTEFACT, Classifier
+from classifier.verdict import GENERAL
+
+EVERYDAY = [
+    ("Can you write a JavaScript function to debounce a callback?", "code"),
+    ("my docker container exits with code 137, how do I find out why", "code"),
+    ("Solve the equation x^2 - 5x + 6 = 0", "math"),
+    ("If 5 machines make 5 widgets in 5 minutes, how long do 100 machines take for 100 widgets?", "math"),
+    ("Extract the names and birth dates from this text as JSON: Ada Lovelace, born 10 December 1815.", "extraction"),
+    ("Classify this tweet as positive or negative: worst service ever", "classification"),
+    ("Who painted the Mona Lisa?", "open_qa"),
+    ("Why do leaves change colour in autumn?", "open_qa"),
+    (
+        "Summarize this article in two sentences: The mayor opened the new library on Monday. It has 40,000 books.",
+        "summarization",
+    ),
+    ("Translate to German: I would like a glass of water.", "translation"),
+    ("Rewrite this sentence in a more formal tone: can u send me that thing", "rewriting"),
+    ("Write a short story about a lighthouse keeper", "creative_writing"),
+    ("Write a poem about the rain in November", "creative_writing"),
+    ("Write an email to my boss asking for a day off on Friday", "professional_writing"),
+    ("Write a cover letter for a nursing position", "professional_writing"),
+    ("Give me 10 ideas for a birthday party", "brainstorming"),
+    ("Suggest names for my new bakery", "brainstorming"),
+    ("hello", "chat"),
+    ("Hi! How are you doing today?", "chat"),
+    ("I'm feeling sad today", "chat"),
+    ("用Java写一个单例模式", "code"),
+    ("这段代码为什么会报空指针异常?", "code"),
+    ("小明有5个苹果,吃了2个,还剩几个?", "math"),
+    ("解不等式 3x-7>8", "math"),
+    ("请从下面的文本中提取公司名称和成立时间:腾讯成立于1998年11月。", "extraction"),
+    ("判断下面这条评论的情感是积极还是消极:质量太差了", "classification"),
+    ("长城有多长?", "open_qa"),
+    ("为什么海水是咸的", "open_qa"),
+    ("请总结下面这段话的主要内容:今天上午,市长为新图书馆揭幕,馆内藏书四万册。", "summarization"),
+    ("把这句话翻译成英语:明天会下雨吗", "translation"),
+    ("请把这句话改写得更礼貌一些:快点回复我", "rewriting"),
+    ("写一个关于月亮的童话故事", "creative_writing"),
+    ("写一首描写春天的现代诗", "creative_writing"),
+    ("帮我写一封辞职信", "professional_writing"),
+    ("写一份关于市场调研的报告", "professional_writing"),
+    ("给我的宠物店起几个名字", "brainstorming"),
+    ("推荐几个适合周末去的地方", "brainstorming"),
+    ("你好", "chat"),
+    ("我今天心情不好,陪我聊聊吧", "chat"),
+    ("根据下面的短文回答:小明几点起床?短文:小明每天六点半起床,七点吃早饭。", "closed_qa"),
+]
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier.load()
+
+
+def test_everyday_prompts_get_their_task(classifier: Classifier):
+    wrong = [
+        (text, task, said) for text, task in EVERYDAY if (said := classifier.classify(read_text(text)).task) != task
+    ]
+    assert len(wrong) <= 0.15 * len(EVERYDAY), wrong
+
+
+def test_it_beats_the_keyword_rules_on_them(classifier: Classifier):
+    rules = Keywords.load()
+    right = sum(classifier.classify(read_text(text)).task == task for text, task in EVERYDAY)
+    assert right > sum(rules.classify(read_text(text)).task == task for text, task in EVERYDAY)
+
+
+@pytest.mark.parametrize("text", ["", " ", "🙂🙂", "ﷺ", "Ω", "\u0000", "ъъъъ"])
+def test_without_evidence_it_does_not_guess(classifier: Classifier, text: str):
+    verdict = classifier.classify(read_text(text))
+    assert (verdict.task, verdict.source) == (GENERAL, "abstained")
+
+
+def test_a_follow_up_takes_the_conversations_task(classifier: Classifier):
+    def said(*asks: str) -> str:
+        messages = [m for a in asks for m in ({"role": "user", "content": a}, {"role": "assistant", "content": "..."})]
+        return classifier.classify(read_messages(messages[:-1])).task
+
+    assert said("Write a Python function that reverses a list", "shorter please") == "code"
+    assert said("写一首关于秋天的诗", "继续") == "creative_writing"
+    assert said("写一首关于秋天的诗", "再来一个", "谢谢") == "creative_writing"
+    assert said("写一首关于秋天的诗", "把下面这句话翻译成英文:我们明天见") == "translation"
+
+
+@given(st.text(max_size=400))
+def test_any_text_gets_a_verdict_with_a_probability(text: str):
+    verdict = SHIPPED.classify(read_text(text))
+    assert 0 <= verdict.confidence <= 1
+    assert verdict.task in (*SHIPPED.tasks, GENERAL)
+    assert SHIPPED.classify(read_text(text)) == verdict
+
+
+SHIPPED = Classifier.load()
+
+
+def test_the_manifest_names_sources_licences_and_scores():
+    manifest = json.loads((ARTEFACT / "manifest.json").read_text("utf-8"))
+    assert all(s["source"] and s["license"] and s["rows"] > 0 for s in manifest["sources"])
+    assert manifest["scores_on_sources_left_out"]["all"]["accuracy"] > 0.5
+    assert set(manifest["labels"]) == set(SHIPPED.tasks)
+
+
+def test_the_artefact_is_small_and_holds_no_pickle():
+    assert sum(f.stat().st_size for f in ARTEFACT.iterdir()) < 2_000_000
+    assert {f.suffix for f in ARTEFACT.iterdir()} == {".npz", ".json", ".gz"}
+
+
+def test_a_folder_that_is_no_artefact_says_so(tmp_path: Path):
+    with pytest.raises(ArtefactError, match="setpoint train"):
+        Classifier.load(tmp_path)
+    for file in ARTEFACT.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "model.npz").write_bytes(b"PK nonsense")
+    with pytest.raises(ArtefactError, match="not a classifier artefact"):
+        Classifier.load(tmp_path)

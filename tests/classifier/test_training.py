@@ -1,0 +1,73 @@
+"""Training from task files and JSONL: small corpora, clear errors, the same artefact twice."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from classifier.ask import read_text
+from classifier.errors import CorpusError, TasksError
+from classifier.model import Classifier
+from classifier.tasks import FOLDER, load_tasks
+from classifier.training import train
+
+TASKS = {
+    "greet": ["hello there friend", "good morning to you", "hi hello again"],
+    "sum": ["add two and three", "add seven and one", "add these numbers"],
+}
+
+
+def folder(tmp_path: Path, tasks: dict[str, list[str]]) -> Path:
+    place = tmp_path / "tasks"
+    place.mkdir()
+    for name, texts in tasks.items():
+        (place / f"{name}.yaml").write_text(
+            json.dumps({"task": name, "description": name, "cues": {"en": [texts[0]]}, "examples": {"en": texts}})
+        )
+    return place
+
+
+def test_two_tasks_of_three_examples_train(tmp_path: Path):
+    report = train(folder(tmp_path, TASKS), [], tmp_path / "out")
+    assert report.scores is None
+    assert Classifier.load(tmp_path / "out").classify(read_text("add nine and four")).task == "sum"
+
+
+def test_the_shipped_examples_train_without_any_other_data(tmp_path: Path):
+    train(FOLDER, [], tmp_path)
+    assert Classifier.load(tmp_path).classify(read_text("写一首关于春天的诗")).task == "creative_writing"
+
+
+def test_training_twice_gives_the_same_bytes(tmp_path: Path):
+    place = folder(tmp_path, TASKS)
+    for out in ("a", "b"):
+        train(place, [], tmp_path / out)
+    for name in ("vocabulary.txt.gz", "manifest.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "data.jsonl:2: is not JSON"),
+        ('{"task": "sum"}', 'lacks a "text"'),
+        ('{"text": "x", "task": "smu"}', "has no file; the tasks are greet, sum"),
+    ],
+)
+def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, line: str, said: str):
+    data = tmp_path / "data.jsonl"
+    data.write_text('{"text": "add\u2028one", "task": "sum"}\n' + line, "utf-8")
+    with pytest.raises(CorpusError, match=said):
+        train(folder(tmp_path, TASKS), [data], tmp_path / "out")
+
+
+def test_a_task_file_that_lacks_something_is_named(tmp_path: Path):
+    place = folder(tmp_path, TASKS)
+    (place / "bad.yaml").write_text("task: bad\ndescripton: x\n")
+    with pytest.raises(TasksError, match=r"bad\.yaml: "):
+        load_tasks(place)
+
+
+def test_every_shipped_task_has_both_languages_and_cues():
+    for task in load_tasks():
+        assert all(len(task.examples[lang]) >= 10 and task.cues[lang] for lang in ("en", "zh")), task.name
