@@ -23,6 +23,10 @@ class BenchError(Exception):
     """The bench could not run, or what it measured must not be published; the message says why."""
 
 
+class ProgramError(BenchError):
+    """The same, with the name of the program that it happened with and the end of its log."""
+
+
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as s:
@@ -55,8 +59,10 @@ def running(
         yield process
         if process.poll() is not None:
             raise BenchError("it ended before it was told to")
+    except ProgramError:
+        raise  # of another program, started within this one's time
     except BenchError as e:
-        raise BenchError(f"{name}: {e}\nits log ends with: {tail(folder)}") from e
+        raise ProgramError(f"{name}: {e}\nits log ends with: {tail(folder)}") from e
     finally:
         _end(name, process)
 

@@ -4,8 +4,9 @@ Both are read as the JSON files that their wheels carry; importing the packages 
 """
 
 import importlib.util
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,20 @@ import orjson
 from policies.parameters import EFFORTS, PARAMETERS, Range
 
 _TABLES = {"litellm": "model_prices_and_context_window_backup.json", "modelparams": "_generated/catalog.json"}
-_VENDOR_PREFIXES = (
-    "openai",
-    "anthropic",
-    "gemini",
-    "deepseek",
-    "xai",
-    "mistral",
-    "groq",
-    "moonshot",
-    "zai",
-    "dashscope",
-)
+# Our providers, where the tables call them something else: (litellm, modelparams).
+_ALIASES: Mapping[str, tuple[str, str]] = {
+    "azure": ("azure", "openai"),
+    "gemini": ("gemini", "google"),
+    "zhipu": ("zai", "z-ai"),
+    "dashscope": ("dashscope", "alibaba"),
+    "fireworks": ("fireworks_ai/accounts/fireworks/models", "fireworks"),
+}
+# Weights on one's own machines: prices and limits of somebody's API say nothing about them.
+SELF_HOSTED = frozenset({"vllm", "sglang", "llamacpp", "ollama", "ollama_translated"})
+MOST_MODELS = 10_000
+_EFFORT_PATHS = ("reasoning_effort", "reasoning.effort", "output_config.effort")
+
+Entry = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class ModelFacts:
     max_output_tokens: int | None = None
     input_cost: float | None = None
     output_cost: float | None = None
+    cached_input_cost: float | None = None
     deprecation_date: str | None = None
     ranges: Mapping[str, Range] = field(default_factory=dict)
 
@@ -48,93 +52,128 @@ class ModelFacts:
 class Catalog:
     """Look-ups by the names that people give models: with or without vendor, region, date or version."""
 
-    def __init__(
-        self, models: Mapping[str, Mapping[str, Any]], parameters: Mapping[str, list[Mapping[str, Any]]]
-    ) -> None:
-        self._models, self._parameters = models, parameters
-        self._found: dict[str, ModelFacts] = {}
+    def __init__(self, models: Mapping[str, Any], entries: list[Any]) -> None:
+        self._models = models
+        self._by_provider: dict[tuple[str, str], list[Any]] = {}
+        self._by_model: dict[str, list[Any]] = {}
+        for entry in filter(_usable, entries):
+            model = str(entry["model"]).lower()
+            self._by_provider.setdefault((str(entry.get("provider")), model), entry["params"])
+            self._by_model.setdefault(model, entry["params"])
+        self._found: dict[tuple[str, str], ModelFacts] = {}
 
     @classmethod
     def load(cls) -> "Catalog":
         """Read both tables; one that is missing or changed its shape is an empty one."""
-        models = _json("litellm")
-        entries = _json("modelparams")
-        rows = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
-        parameters = {
-            str(e.get("model", "")).lower(): e["params"] for e in reversed(rows) if isinstance(e.get("params"), list)
-        }
-        return cls(models if isinstance(models, dict) else {}, parameters)
+        models, entries = _json("litellm"), _json("modelparams")
+        return cls(models if isinstance(models, dict) else {}, entries if isinstance(entries, list) else [])
 
-    def facts(self, model: str) -> ModelFacts:
-        """Facts of a model; unknown models have none."""
-        found = self._found.get(model)
+    def facts(self, model: str, provider: str = "compatible") -> ModelFacts:
+        """Facts of a model as this provider serves it; unknown models have none."""
+        found = self._found.get((model, provider))
         if found is None:
-            if len(self._found) > 10_000:
+            if len(self._found) >= MOST_MODELS:
                 self._found.clear()
-            found = self._found[model] = self._look_up(model)
+            found = ModelFacts() if provider in SELF_HOSTED else self._look_up(model, provider)
+            self._found[(model, provider)] = found
         return found
 
-    def _look_up(self, model: str) -> ModelFacts:
-        names = _names(model)
-        row = next((self._models[n] for n in names if isinstance(self._models.get(n), dict)), {})
-        params = next((self._parameters[n] for n in names if n in self._parameters), [])
-        return ModelFacts(
-            known=bool(row),
-            reasoning=row.get("supports_reasoning") is True,
-            sampling=False if row.get("supports_sampling_params") is False else None,
-            default_effort=_text(row.get("default_reasoning_effort")),
-            efforts=_efforts(row, params),
-            max_output_tokens=_number(row.get("max_output_tokens"), int),
-            input_cost=_number(row.get("input_cost_per_token"), float),
-            output_cost=_number(row.get("output_cost_per_token"), float),
-            deprecation_date=_text(row.get("deprecation_date")),
-            ranges={
-                str(p["path"]): _range(p["range"])
-                for p in params
-                if p.get("path") in PARAMETERS and isinstance(p.get("range"), dict)
-            },
-        )
+    def _look_up(self, model: str, provider: str) -> ModelFacts:
+        theirs, params_of = _ALIASES.get(provider, (provider, provider))
+        names = list(_names(model))
+        exact = [n for name in names for n in (f"{theirs}/{name}", name)]
+        row = next((r for n in exact if isinstance(r := self._models.get(n), dict)), {})
+        own = next((p for n in names if (p := self._by_provider.get((params_of, n)))), [])
+        anybodys = own or next((p for n in names if (p := self._by_model.get(n))), [])
+        return _facts(row, own, anybodys)
+
+
+def base_name(model: str) -> str:
+    """The model's own name: lower case, without vendor, cloud region or hosting variant (`:free`)."""
+    base = re.sub(r":(free|nitro|floor|online|extended)$", "", model.lower().rsplit("/", 1)[-1])
+    return re.sub(r"^((us|us-gov|eu|apac|au|jp|global)\.)?(anthropic|openai|deepseek|qwen|mistral|meta)\.", "", base)
+
+
+def _names(model: str) -> Iterator[str]:
+    """The names to try, the most exact one first."""
+    lower, base = model.lower(), base_name(model)
+    plain = re.sub(r"-v\d+(:\d+)?$", "", base)
+    undated = re.sub(r"[-@](\d{4}-\d{2}-\d{2}|\d{8}|latest)$", "", plain)
+    dashed = undated.replace(".", "-") if undated.startswith("claude") else undated
+    tails = (lower.split("/", 1)[-1], lower.rsplit("/", 1)[-1], base, plain, undated, dashed)
+    yield from dict.fromkeys((model, lower, *tails))
+
+
+def _usable(entry: Any) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("model"), str) and isinstance(entry.get("params"), list)
 
 
 def _json(package: str) -> Any:
     spec = importlib.util.find_spec(package)
-    places = spec.submodule_search_locations if spec else None
-    try:
-        return orjson.loads((Path(next(iter(places or ()))) / _TABLES[package]).read_bytes())
-    except (StopIteration, OSError, orjson.JSONDecodeError):
-        return {}
+    for place in (spec.submodule_search_locations if spec else None) or ():
+        try:
+            return orjson.loads((Path(place) / _TABLES[package]).read_bytes())
+        except (OSError, orjson.JSONDecodeError):
+            continue
+    return None
 
 
-def _names(model: str) -> list[str]:
-    """The names to try, the most exact one first."""
-    lower = model.lower()
-    base = lower.rsplit("/", 1)[-1].split(":")[0]
-    base = re.sub(r"^(us|eu|apac|global)\.", "", base).removeprefix("anthropic.")
-    undated = re.sub(r"[-@](\d{4}-\d{2}-\d{2}|\d{8}|latest)(-v\d+)?$", "", base)
-    dashed = undated.replace(".", "-") if undated.startswith("claude") else undated
-    bare = list(dict.fromkeys((model, lower, base, undated, dashed)))
-    return bare + [f"{vendor}/{name}" for name in bare[2:] for vendor in _VENDOR_PREFIXES]
-
-
-def _efforts(row: Mapping[str, Any], params: list[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The effort levels that a model takes: as modelparams lists them, or by litellm's flags around low to high."""
-    listed = next(
-        (p.get("values") for p in params if p.get("path") in ("reasoning_effort", "output_config.effort")), None
+def _facts(row: Entry, own: list[Any], anybodys: list[Any]) -> ModelFacts:
+    """Effort levels belong to the model; ranges to the provider, and another one's are left alone."""
+    return ModelFacts(
+        known=bool(row),
+        reasoning=row.get("supports_reasoning") is True,
+        sampling=False if row.get("supports_sampling_params") is False else None,
+        default_effort=_effort(row.get("default_reasoning_effort")),
+        efforts=_efforts(row, _objects(anybodys)),
+        max_output_tokens=_tokens(row.get("max_output_tokens")),
+        input_cost=_number(row.get("input_cost_per_token")),
+        output_cost=_number(row.get("output_cost_per_token")),
+        cached_input_cost=_number(row.get("cache_read_input_token_cost")),
+        deprecation_date=_text(row.get("deprecation_date")),
+        ranges=_ranges(_objects(own)),
     )
-    if isinstance(listed, list) and listed:
-        return tuple(e for e in EFFORTS if e in listed)
+
+
+def _objects(params: list[Any]) -> list[Entry]:
+    return [p for p in params if isinstance(p, dict)]
+
+
+def _ranges(params: list[Entry]) -> Mapping[str, Range]:
+    """Only where the table's path is the parameter's own name: `generationConfig.*` and the like are other wires."""
+    return {
+        str(p["path"]): Range(_number(p["range"].get("min")), _number(p["range"].get("max")))
+        for p in params
+        if p.get("path") in PARAMETERS and isinstance(p.get("range"), dict)
+    }
+
+
+def _efforts(row: Entry, params: list[Entry]) -> tuple[str, ...]:
+    """The effort levels that a model takes, as either table lists them, or by litellm's flags around low to high."""
+    said = (row.get("reasoning_effort_levels"), *(p.get("values") for p in params if p.get("path") in _EFFORT_PATHS))
+    for levels in said:
+        known = tuple(e for e in EFFORTS if isinstance(levels, list) and e in levels)
+        if len(known) > 1:
+            return known
     if row.get("supports_reasoning") is not True:
         return ()
-    flags = {e for e in EFFORTS if row.get(f"supports_{e}_reasoning_effort") is True}
-    return tuple(e for e in EFFORTS if e in flags | {"low", "medium", "high"})
+    flags = {e: row.get(f"supports_{e}_reasoning_effort") for e in EFFORTS}
+    usual = ("low", "medium", "high")
+    return tuple(e for e in EFFORTS if flags[e] is True or (e in usual and flags[e] is not False))
 
 
-def _range(raw: Mapping[str, Any]) -> Range:
-    return Range(_number(raw.get("min"), float), _number(raw.get("max"), float))
+def _effort(value: Any) -> str | None:
+    return value if value in EFFORTS else None
 
 
-def _number(value: Any, kind: type) -> Any:
-    return kind(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+def _number(value: Any) -> float | None:
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if usable else None
+
+
+def _tokens(value: Any) -> int | None:
+    number = _number(value)
+    return int(number) if number is not None and number >= 1 else None
 
 
 def _text(value: Any) -> str | None:

@@ -94,7 +94,13 @@ _TABLE: tuple[Param, ...] = (
         "thinking",
         "flag",
         "Thinking before the answer, on or off.",
-        paths=("thinking.type", "chat_template_kwargs.enable_thinking"),
+        paths=(
+            "thinking.type",
+            "chat_template_kwargs.enable_thinking",
+            "chat_template_kwargs.thinking",
+            "enable_thinking",
+            "reasoning.enabled",
+        ),
     ),
     Param(
         "thinking_budget",
@@ -102,7 +108,7 @@ _TABLE: tuple[Param, ...] = (
         "Longest thinking, in tokens.",
         0,
         None,
-        paths=("thinking.budget_tokens", "thinking_token_budget", "thinking_budget"),
+        paths=("thinking.budget_tokens", "thinking_token_budget", "thinking_budget", "reasoning.max_tokens"),
         ceiling=True,
     ),
     Param(

@@ -9,19 +9,42 @@ from policies.parameters import PARAMETERS, Param, Value
 
 Path = tuple[str, ...]
 _MISSING = object()
-# vLLM ends an answer that repeats a pattern of up to so many tokens so many times.
+# vLLM ends an answer that repeats a pattern of up to so many tokens so many times (vllm/sampling_params.py).
 _EARLY_STOPPING = {"max_pattern_size": 20, "min_count": 4}
 _PATHS: Mapping[str, tuple[Path, ...]] = {
     p.name: tuple(tuple(path.split(".")) for path in p.paths or (p.name,)) for p in PARAMETERS.values()
 }
+_FLAG_WORDS = {"enabled": True, "adaptive": True, "disabled": False}
+_TYPED: Path = ("thinking", "type")  # an object that says by a word whether it is on, and carries the budget beside it
+_BUDGET: Path = ("thinking", "budget_tokens")
 _SURFACE_PATHS: Mapping[str, Mapping[str, Path]] = {
     "responses": {
         "max_tokens": ("max_output_tokens",),
         "reasoning_effort": ("reasoning", "effort"),
         "verbosity": ("text", "verbosity"),
     },
-    "messages": {"stop": ("stop_sequences",), "reasoning_effort": ("output_config", "effort")},
+    "messages": {
+        "max_tokens": ("max_tokens",),
+        "stop": ("stop_sequences",),
+        "reasoning_effort": ("output_config", "effort"),
+        "thinking": _TYPED,
+        "thinking_budget": _BUDGET,
+    },
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a parameter stands, and the word that a flag has there when it is on ("" is JSON's true)."""
+
+    path: Path
+    on: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "Place":
+        """`a.b` or `a.b=word`."""
+        path, _, word = text.partition("=")
+        return cls(tuple(path.split(".")), word)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,78 +57,127 @@ class Edit:
 
 
 def read(body: Mapping[str, Any], surface: str) -> dict[str, Value]:
-    """The client's values of governed parameters. null is not sent, 0 is a value; what has another type than the table
-    says is left out, so that it reaches the upstream as it is."""
+    """The client's values of governed parameters, under any name and on any surface.
+
+    null is not sent, 0 is a value. What has another type than the table says ("0.5", NaN) is left out: unless a policy
+    sets the parameter it reaches the upstream as it is.
+    """
     found: dict[str, Value] = {}
-    for name, paths in _PATHS.items():
-        for path in paths:
-            raw = body.get(path[0], _MISSING) if len(path) == 1 else _get(body, path)
-            if raw is _MISSING or raw is None:
-                continue
-            value = _value(PARAMETERS[name], raw)
-            if value is not None:
-                found[name] = value
-                break
+    for name in _PATHS:
+        value = read_one(body, name)
+        if value is not None:
+            found[name] = value
     return found
+
+
+def read_one(body: Mapping[str, Any], name: str) -> Value | None:
+    """The client's value of one parameter; None where it sent none that can be used."""
+    for path in _PATHS[name]:
+        if path[0] in body:
+            raw = body[path[0]] if len(path) == 1 else _get(body, path)
+            value = None if raw is _MISSING or raw is None else _value(PARAMETERS[name], raw)
+            if value is not None:
+                return value
+    return None
 
 
 def edits(
     before: Mapping[str, Value],
     after: Mapping[str, Value],
-    names: Mapping[str, Path],
+    names: Mapping[str, Place],
     surface: str,
     body: Mapping[str, Any],
 ) -> tuple[Edit, ...]:
-    """The fewest edits that turn the client's values into the decided ones.
+    """The fewest edits that turn the client's values into the decided ones; removals come first.
 
     `names` has the places that a provider or model uses instead of the usual ones.
     """
-    made: list[Edit] = []
+    removed: dict[Path, Edit] = {}
+    written: list[Edit] = []
     for param in {**before, **after}:
-        made += _edits_of(param, before.get(param), after.get(param), names, surface, body)
-    return tuple(made)
+        for edit in _edits_of(param, before.get(param), after, names, surface, body):
+            if edit.remove:
+                removed[edit.path] = edit
+            else:
+                written.append(edit)
+    return (*removed.values(), *written)
 
 
 def _edits_of(
     param: str,
     before: Value | None,
-    after: Value | None,
-    names: Mapping[str, Path],
+    after: Mapping[str, Value],
+    names: Mapping[str, Place],
     surface: str,
     body: Mapping[str, Any],
 ) -> Iterator[Edit]:
-    at = [path for path in _places(param, names) if _get(body, path) is not _MISSING]
-    if after is None:
-        yield from (Edit(path, remove=True) for path in at)
+    at = _standing(param, names, body)
+    value = after.get(param)
+    if value is None:
+        yield from (_removal(path, after) for path in at)
         return
-    to = names.get(param) or _SURFACE_PATHS.get(surface, {}).get(param) or (at[0] if at else _PATHS[param][0])
-    if at == [to] and before == after:
+    to = _place(param, names, surface, at)
+    if at == [to.path] and before == value:
         return
-    yield from (Edit(path, remove=True) for path in at if path != to)
-    value = _written(param, after, to)
-    if value is not None:
-        yield Edit(to, value)
-        if to == ("thinking", "budget_tokens") and _get(body, ("thinking", "type")) is _MISSING:
-            yield Edit(("thinking", "type"), "enabled")
+    yield from (_removal(path, after) for path in at if path != to.path)
+    written = _written(param, value, to)
+    if written is None:
+        yield from (_removal(path, after) for path in at if path == to.path)
+        return
+    yield Edit(to.path, written)
+    if to.path == _BUDGET and "thinking" not in after:
+        yield Edit(_TYPED, "enabled")
 
 
-def _places(param: str, names: Mapping[str, Path]) -> tuple[Path, ...]:
-    return (*_PATHS[param], names[param]) if param in names and names[param] not in _PATHS[param] else _PATHS[param]
+def _standing(param: str, names: Mapping[str, Place], body: Mapping[str, Any]) -> list[Path]:
+    """Every place in the body where the parameter stands now."""
+    found = [p for p in _PATHS[param] if p[0] in body and (len(p) == 1 or _get(body, p) is not _MISSING)]
+    special = names.get(param)
+    if special and special.path not in _PATHS[param] and _get(body, special.path) is not _MISSING:
+        found.append(special.path)
+    return found
+
+
+def _place(param: str, names: Mapping[str, Place], surface: str, at: list[Path]) -> Place:
+    """Where it has to stand: the surface decides before the provider, and the client's own choice before the usual."""
+    special, fixed = names.get(param), _SURFACE_PATHS.get(surface, {}).get(param)
+    if fixed:
+        return special if special and special.path == fixed else Place(fixed)
+    return special or Place(at[0] if at else _PATHS[param][0])
+
+
+def _removal(path: Path, after: Mapping[str, Value]) -> Edit:
+    """Without its word a `thinking` object means nothing, and some servers refuse it: it goes as a whole."""
+    whole = path == _TYPED and "thinking_budget" not in after
+    return Edit(path[:1] if whole else path, remove=True)
 
 
 def apply(body: dict[str, Any], changes: tuple[Edit, ...]) -> None:
     """Carry out edits on a body. Objects on the way are copied, not shared; their other keys stay."""
     for edit in changes:
+        if edit.remove:
+            _remove(body, edit.path)
+            continue
         holder = body
         for key in edit.path[:-1]:
             inner = holder.get(key)
             holder[key] = holder = dict(inner) if isinstance(inner, dict) else {}
-        if edit.remove:
-            holder.pop(edit.path[-1], None)
-            if len(edit.path) > 1 and not holder:
-                body.pop(edit.path[0], None)
-        else:
-            holder[edit.path[-1]] = edit.value
+        holder[edit.path[-1]] = edit.value
+
+
+def _remove(body: dict[str, Any], path: Path) -> None:
+    if len(path) == 1:
+        body.pop(path[0], None)
+        return
+    inner = body.get(path[0])
+    if not isinstance(inner, dict):
+        return
+    inner = dict(inner)
+    _remove(inner, path[1:])
+    if inner:
+        body[path[0]] = inner
+    else:
+        body.pop(path[0])
 
 
 def _get(body: Mapping[str, Any], path: Path) -> Any:
@@ -124,7 +196,7 @@ def _value(param: Param, raw: Any) -> Value | None:
         items = [raw] if isinstance(raw, str) else raw
         return tuple(items) if isinstance(items, list) and items and all(isinstance(s, str) for s in items) else None
     if param.kind == "choice":
-        return raw if raw in param.choices else None
+        return raw if isinstance(raw, str) and raw in param.choices else None
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not math.isfinite(raw):
         return None
     return raw if param.kind == "number" else int(raw) if raw == int(raw) else None
@@ -132,14 +204,14 @@ def _value(param: Param, raw: Any) -> Value | None:
 
 def _flag(raw: Any) -> bool | None:
     if isinstance(raw, str):
-        return {"enabled": True, "adaptive": True, "disabled": False}.get(raw)
+        return _FLAG_WORDS.get(raw)
     return raw if isinstance(raw, bool) else True if isinstance(raw, dict) else None
 
 
-def _written(param: str, value: Value, path: Path) -> Any:
-    """A value as JSON says it in this place."""
+def _written(param: str, value: Value, place: Place) -> Any:
+    """A value as JSON says it in this place; None where saying nothing says it."""
     if param == "early_stopping":
         return _EARLY_STOPPING if value else None
-    if path == ("thinking", "type"):
-        return "enabled" if value else "disabled"
+    if place.path == _TYPED:
+        return (place.on or "enabled") if value else "disabled"
     return list(value) if isinstance(value, tuple) else value
