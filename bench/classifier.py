@@ -45,7 +45,7 @@ def accuracy(data: Sequence[Path]) -> list[tuple[str, ...]]:
     rules = Keywords(tasks)
     with tempfile.TemporaryDirectory() as out:
         report = train(FOLDER, data, Path(out), progress=lambda said: print(said, file=sys.stderr))
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for lang, learned in report.languages.items():
         own = [r for r in rows if r.lang == lang]
         said = [rules.classify(read_text(r.text)).task for r in own]

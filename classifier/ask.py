@@ -78,7 +78,9 @@ def read_messages(messages: Sequence[Any], tools: bool = False, wants_json: bool
 
 def language_of(text: str) -> str:
     """`zh`, `en` or `other`, by script: a Chinese ask stays Chinese with code or names in it."""
-    sample = text[:2_000]
+    if text.isascii():
+        return "en" if _LETTER.search(text) else "other"
+    sample = text[:500]
     chinese, latin = len(_CJK.findall(sample)), len(_LETTER.findall(sample))
     if chinese * 4 > latin:
         return "zh"

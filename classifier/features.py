@@ -1,13 +1,11 @@
 """Features: the words and characters of an ask, the same for training and for serving."""
 
 import re
-from collections.abc import Iterator
 
 # A Latin word, a number, one Chinese character (each says as much as a short word), or one mark.
 _TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+|[\u3400-\u9fff]|```|[^\w\s]")
 HEAD, FIRST, LAST = 60, 400, 200  # characters of the head; tokens from the beginning and from the end
 LONGEST = 6_000  # characters: more hold more tokens than are looked at
-HEAD_MARK = "^"
 
 
 def tokens(text: str) -> list[str]:
@@ -18,19 +16,15 @@ def tokens(text: str) -> list[str]:
     return found if len(found) <= FIRST + LAST else found[:FIRST] + found[-LAST:]
 
 
-def body(text: str) -> Iterator[str]:
+def body(text: str) -> list[str]:
     """Unigrams and bigrams of the whole text."""
-    return _grams(tokens(text), "")
+    return _grams(tokens(text))
 
 
-def head(text: str) -> Iterator[str]:
+def head(text: str) -> list[str]:
     """Unigrams and bigrams of the first 60 characters, apart: an instruction mostly stands first."""
-    return _grams(tokens(text.lstrip()[:HEAD]), HEAD_MARK)
+    return _grams(tokens(text.lstrip()[:HEAD]))
 
 
-def _grams(words: list[str], mark: str) -> Iterator[str]:
-    previous = "\x02"  # the beginning
-    for word in words:
-        yield mark + word
-        yield f"{mark}{previous} {word}"
-        previous = word
+def _grams(words: list[str]) -> list[str]:
+    return words + [f"{a} {b}" for a, b in zip(["\x02", *words], words, strict=False)]  # \x02 is the beginning

@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from classifier.verdict import GENERAL, Verdict
 
 ARTEFACT = Path(__file__).parent / "artefact"
 FORMAT = 1
+HEAD_MARK = "^"  # tells the features of the head from those of the whole text in the vocabulary
 REMEMBERED = 2_048  # verdicts of recent asks: a repeated prompt is a look-up
 RUNNERS_UP = 3
 
@@ -37,7 +38,9 @@ class Classifier:
     ) -> None:
         self.manifest = manifest
         self.tasks: tuple[str, ...] = tuple(manifest["labels"])
-        self._vocabulary, self._bias = vocabulary, bias
+        self._body = {w: i for w, i in vocabulary.items() if not _of_head(w)}
+        self._head = {w.removeprefix(HEAD_MARK): i for w, i in vocabulary.items() if _of_head(w)}
+        self._bias = bias
         self._idf: list[float] = idf.tolist()
         self._weights = weights
         self._scale = 1.0 / float(manifest["temperature"])
@@ -95,8 +98,8 @@ class Classifier:
     def probabilities(self, text: str) -> NDArray[np.float64] | None:
         """(tasks,) calibrated probabilities; None where nothing in the text is known."""
         known, scores = False, self._bias.astype(np.float64)
-        for grams in (body(text), head(text)):
-            places, values = self._weighed(grams)
+        for vocabulary, grams in ((self._body, body(text)), (self._head, head(text))):
+            places, values = self._weighed(vocabulary, grams)
             if places:
                 known = True
                 scores += np.asarray(values, np.float32) @ self._weights[places]
@@ -107,13 +110,18 @@ class Classifier:
         p: NDArray[np.float64] = e / e.sum()
         return p
 
-    def _weighed(self, grams: Iterator[str]) -> tuple[list[int], list[float]]:
+    def _weighed(self, vocabulary: Mapping[str, int], grams: list[str]) -> tuple[list[int], list[float]]:
         """TF-IDF with logarithmic counts, of length 1: places in the vocabulary and values."""
-        get, idf, log = self._vocabulary.get, self._idf, math.log
-        counts = Counter(i for gram in grams if (i := get(gram)) is not None)
+        idf, log = self._idf, math.log
+        counts = Counter([i for i in map(vocabulary.get, grams) if i is not None])
         values = [(1.0 + log(n)) * idf[i] for i, n in counts.items()]
         norm = math.sqrt(sum(v * v for v in values)) or 1.0
         return list(counts), [v / norm for v in values]
+
+
+def _of_head(word: str) -> bool:
+    """Whether a word of the vocabulary is of the head; a lone mark, or one before a blank, is a word of the text."""
+    return len(word) > 1 and word.startswith(HEAD_MARK) and word[1] != " "
 
 
 def digest(folder: Path) -> str:

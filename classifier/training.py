@@ -22,7 +22,7 @@ from classifier.corpus import Row
 from classifier.envelope import opened
 from classifier.errors import CorpusError
 from classifier.evaluation import Scores, confusion, score
-from classifier.model import FORMAT, Classifier
+from classifier.model import FORMAT, HEAD_MARK, Classifier
 from classifier.tasks import load_tasks
 
 FEATURES = 30_000
@@ -141,11 +141,11 @@ def _unit(x: csr_matrix) -> csr_matrix:
 
 
 def _body(text: str) -> list[str]:
-    return list(features.body(text))
+    return features.body(text)
 
 
 def _head(text: str) -> list[str]:
-    return list(features.head(text))
+    return [HEAD_MARK + gram for gram in features.head(text)]
 
 
 def _out_of_source(

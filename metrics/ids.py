@@ -1,5 +1,7 @@
 """Identifiers that carry their time, so that the store knows where to look one up."""
 
+from base64 import b32encode
+
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _PREFIX = "dec_"
 _TIME = 9  # base-36 digits of a unix time in milliseconds: enough until the year 5188
@@ -15,8 +17,8 @@ def base36(number: int) -> str:
 
 
 def new_decision_id(now: float, random: bytes) -> str:
-    """`dec_` + milliseconds + random, in base 36; sorts by time. `now` in unix seconds; give 10 or more random bytes."""
-    return f"{_PREFIX}{base36(int(now * 1000)).rjust(_TIME, '0')}{base36(int.from_bytes(random, 'big'))}"
+    """`dec_`, milliseconds in base 36, random bytes in base 32; sorts by time. `now` in unix seconds; give 10 or more bytes."""
+    return f"{_PREFIX}{base36(int(now * 1000)).rjust(_TIME, '0')}{b32encode(random).decode().rstrip('=').lower()}"
 
 
 def decision_time(decision: str) -> float | None:

@@ -26,7 +26,7 @@ def shares(learned: Mapping[str, float] | None, grid: Grid, control: float) -> d
     total = sum(open_arms.values())
     if not 0.0 < total < float("inf"):
         return {grid.baseline: 1.0}
-    p = {arm: (1 - control) * share / total for arm, share in open_arms.items()}
+    p = {arm: (1 - control) * (share / total) for arm, share in open_arms.items()}
     p[grid.baseline] += control
     return p
 

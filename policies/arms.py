@@ -1,7 +1,8 @@
 """Arms: the values of one parameter that learning may try in a cell, always inside what policy and model allow."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from policies.context import Context
 from policies.parameters import PARAMETERS, Range, Value
@@ -53,9 +54,10 @@ def _plain(text: str) -> str:
     return "".join("_" if ch in "|{}\n\r" else ch for ch in text)[:120]
 
 
+@lru_cache(4_096)  # pure, and the same few grids for every request
 def grid(
     parameter: str,
-    arms: Iterable[Value | None],
+    arms: tuple[Value | None, ...],
     baseline: Value | None,
     bounds: Range | None,
     honoured: Range | tuple[str, ...],

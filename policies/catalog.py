@@ -29,6 +29,8 @@ SELF_HOSTED = frozenset({"vllm", "sglang", "llamacpp", "ollama", "ollama_transla
 MOST_MODELS = 10_000
 _EFFORT_PATHS = ("reasoning_effort", "reasoning.effort", "output_config.effort")
 
+_USUAL_EFFORTS = ("low", "medium", "high")
+
 Entry = Mapping[str, Any]
 
 
@@ -98,7 +100,7 @@ def _names(model: str) -> Iterator[str]:
     """The names to try, the most exact one first."""
     lower, base = model.lower(), base_name(model)
     plain = re.sub(r"-v\d+(:\d+)?$", "", base)
-    undated = re.sub(r"[-@](\d{4}-\d{2}-\d{2}|\d{8}|latest)$", "", plain)
+    undated = re.sub(r"[-@](\d{4}-\d{2}-\d{2}|\d{8}|latest|default)$", "", plain)
     dashed = undated.replace(".", "-") if undated.startswith("claude") else undated
     tails = (lower.split("/", 1)[-1], lower.rsplit("/", 1)[-1], base, plain, undated, dashed)
     yield from dict.fromkeys((model, lower, *tails))
@@ -153,13 +155,12 @@ def _efforts(row: Entry, params: list[Entry]) -> tuple[str, ...]:
     said = (row.get("reasoning_effort_levels"), *(p.get("values") for p in params if p.get("path") in _EFFORT_PATHS))
     for levels in said:
         known = tuple(e for e in EFFORTS if isinstance(levels, list) and e in levels)
-        if len(known) > 1:
+        if len(known) > 1 and row.get("litellm_provider") != "openai":  # whose levels litellm's flags have exactly
             return known
     if row.get("supports_reasoning") is not True:
         return ()
     flags = {e: row.get(f"supports_{e}_reasoning_effort") for e in EFFORTS}
-    usual = ("low", "medium", "high")
-    return tuple(e for e in EFFORTS if flags[e] is True or (e in usual and flags[e] is not False))
+    return tuple(e for e in EFFORTS if flags[e] is True or (e in _USUAL_EFFORTS and flags[e] is not False))
 
 
 def _effort(value: Any) -> str | None:

@@ -45,9 +45,16 @@ def _strings(raw: Any) -> list[str]:
 
 
 def _contains(raw: Any) -> Test:
-    # A Latin word must start where the cue starts ("legal" is not in "illegal"); Chinese has no word breaks.
-    cues = [(r"\b" if re.match(r"\w", s) and s.isascii() else "") + re.escape(s) for s in _strings(raw)]
-    return _search("|".join(cues))
+    """Any of the cues, in any case. A Latin one must start where a word starts ("legal" is not in "illegal"); Chinese has no
+    word breaks. A plain look for each cue first: one pattern of all of them costs ten times as much on a text without any."""
+    cues = [s.lower() for s in _strings(raw)]
+    found = {c: re.compile(r"\b" + re.escape(c)).search for c in cues if c.isascii() and c[0].isalnum()}
+
+    def test(context: Context) -> bool:
+        text = context.text.lower()
+        return any(cue in text and (cue not in found or found[cue](text) is not None) for cue in cues)
+
+    return test
 
 
 def _regex(raw: Any) -> Test:

@@ -117,12 +117,12 @@ def _edits_of(
         yield from (_removal(path, after) for path in at)
         return
     to = _place(param, names, surface, at)
-    if at == [to.path] and before == value:
+    written = _written(param, value, to, after, body)
+    same = written == _get(body, _TYPED) if to.path == _TYPED else before == value
+    if at == [to.path] and same:
         return
-    yield from (_removal(path, after) for path in at if path != to.path)
-    written = _written(param, value, to)
+    yield from (_removal(path, after) for path in at if path != to.path or written is None)
     if written is None:
-        yield from (_removal(path, after) for path in at if path == to.path)
         return
     yield Edit(to.path, written)
     if to.path == _BUDGET and "thinking" not in after:
@@ -208,10 +208,20 @@ def _flag(raw: Any) -> bool | None:
     return raw if isinstance(raw, bool) else True if isinstance(raw, dict) else None
 
 
-def _written(param: str, value: Value, place: Place) -> Any:
+def _written(param: str, value: Value, place: Place, after: Mapping[str, Value], body: Mapping[str, Any]) -> Any:
     """A value as JSON says it in this place; None where saying nothing says it."""
     if param == "early_stopping":
         return _EARLY_STOPPING if value else None
     if place.path == _TYPED:
-        return (place.on or "enabled") if value else "disabled"
+        return _word(bool(value), place, after, body)
     return list(value) if isinstance(value, tuple) else value
+
+
+def _word(on: bool, place: Place, after: Mapping[str, Value], body: Mapping[str, Any]) -> str:
+    """The word for thinking: a budget goes with `enabled` alone; else the model's word, or the one the client chose."""
+    said = _get(body, _TYPED)
+    if not on:
+        return "disabled"
+    if "thinking_budget" in after:
+        return "enabled"
+    return place.on or (said if isinstance(said, str) and _FLAG_WORDS.get(said) else "enabled")

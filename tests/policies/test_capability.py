@@ -37,7 +37,12 @@ def sent(
         ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "anthropic", "temperature top_k max_tokens stop"),
         ("claude-opus-4-7", "anthropic", "max_tokens stop"),
         ("claude-sonnet-5", "anthropic", "max_tokens stop"),
-        ("gemini-2.5-pro", "gemini", "temperature top_p top_k frequency_penalty presence_penalty max_tokens stop"),
+        (
+            "gemini/gemini-2.5-pro",
+            "gemini",
+            "temperature top_p top_k frequency_penalty presence_penalty max_tokens stop",
+        ),
+        ("gemini-2.5-pro", "gemini", "temperature top_p max_tokens stop"),  # Google's own endpoint refuses other names
         ("gemini-3.8-flash", "gemini", "max_tokens stop"),
         ("deepseek-v4-pro", "deepseek", "max_tokens stop"),
         ("mistral-large-latest", "mistral", "temperature max_tokens stop"),
@@ -45,7 +50,8 @@ def sent(
         ("llama-3.3-70b-versatile", "groq", "temperature top_p max_tokens stop"),
         ("grok-4", "xai", "temperature top_p max_tokens"),
         ("moonshot-v1-8k", "moonshot", "temperature top_p frequency_penalty presence_penalty max_tokens stop"),
-        ("kimi-k2.6", "moonshot", "top_p frequency_penalty presence_penalty max_tokens stop"),
+        ("kimi-k2.6", "moonshot", "max_tokens stop"),
+        ("kimi-k2-thinking", "moonshot", "top_p frequency_penalty presence_penalty max_tokens stop"),
         ("qwen-plus", "dashscope", "temperature top_p top_k repetition_penalty presence_penalty max_tokens stop"),
         ("llama3.2", "ollama", "temperature top_p frequency_penalty presence_penalty max_tokens stop"),
         ("llama3.2", "ollama_translated", "temperature top_p max_tokens stop"),

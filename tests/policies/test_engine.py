@@ -144,7 +144,7 @@ def test_where_no_temperature_acts_the_next_parameter_is_tuned():
 )
 def test_a_bound_is_never_crossed_by_anyone(policy_value: float, client_value: float, rule: str, arm: str, sent: bool):
     policy = f"""
-defaults: {{set: {{temperature: {policy_value}}}, client: {rule}, bounds: {{temperature: [0.25, 0.6]}}}}
+defaults: {{set: {{temperature: {policy_value:.9f}}}, client: {rule}, bounds: {{temperature: [0.25, 0.6]}}}}
 adapt: {{mode: apply, arms: {{temperature: [0.1, 0.3, 0.5, 0.9]}}}}
 """
     decision = decide(policy, {"temperature": client_value} if sent else {}, table(CELL, arm))

@@ -109,3 +109,130 @@ def test_unknown_fields_survive_every_edit(body: dict[str, Any], param: str, val
 @given(bodies)
 def test_what_the_client_sent_stays_as_it_is_when_nothing_was_decided(body: dict[str, Any]):
     assert written(body, read(body, "chat")) == body
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "after", "sent"),
+    [
+        ("claude-opus-4-7", {}, {"thinking": True}, {"type": "adaptive"}),
+        ("claude-opus-4-7", {"type": "enabled", "budget_tokens": 2_000}, {"thinking": True}, {"type": "adaptive"}),
+        ("claude-sonnet-4-6", {}, {"thinking": True}, {"type": "adaptive"}),
+        ("claude-sonnet-4-6", {"type": "adaptive"}, {"thinking": True}, {"type": "adaptive"}),
+        (
+            "claude-sonnet-4-6",
+            {"type": "adaptive"},
+            {"thinking": True, "thinking_budget": 2_000},
+            {"type": "enabled", "budget_tokens": 2_000},
+        ),
+        ("claude-sonnet-4-5", {"type": "enabled", "budget_tokens": 2_000}, {}, None),
+        ("claude-sonnet-4-5", {"type": "enabled", "budget_tokens": 2_000}, {"thinking": False}, {"type": "disabled"}),
+        (
+            "claude-sonnet-4-5",
+            {"type": "enabled", "budget_tokens": 5, "display": "omitted"},
+            {"thinking": True, "thinking_budget": 1_024},
+            {"type": "enabled", "budget_tokens": 1_024, "display": "omitted"},
+        ),
+    ],
+)
+@pytest.mark.parametrize("surface", ["chat", "messages"])
+def test_a_thinking_object_is_one_that_the_model_takes(
+    model: str, body: dict[str, Any], after: dict[str, Value], sent: dict[str, Any] | None, surface: str
+):
+    changed = written({"thinking": body} if body else {}, after, model, "anthropic", surface)
+    assert changed == ({"thinking": sent} if sent else {})
+
+
+def test_the_surface_names_the_limit_before_the_model_does():
+    assert written({"max_output_tokens": 9}, {"max_tokens": 9}, "gpt-5", "openai", "responses") == {
+        "max_output_tokens": 9
+    }
+    assert written({}, {"max_tokens": 9}, "gpt-5", "openai", "responses") == {"max_output_tokens": 9}
+    assert written({}, {"max_tokens": 9}, "gpt-5", "openai", "chat") == {"max_completion_tokens": 9}
+
+
+def test_openrouter_gathers_reasoning_in_one_object():
+    after: dict[str, Value] = {"thinking": True, "thinking_budget": 2_000}
+    assert written({"reasoning": {"exclude": True}, "thinking": {"type": "enabled"}}, after, "m", "openrouter") == {
+        "reasoning": {"exclude": True, "enabled": True, "max_tokens": 2_000}
+    }
+
+
+@pytest.mark.parametrize("model", ["deepseek-ai/DeepSeek-V3.1", "ibm-granite/granite-3.2-8b-instruct"])
+def test_some_templates_call_it_thinking(model: str):
+    assert written({}, {"thinking": True}, model, "vllm") == {"chat_template_kwargs": {"thinking": True}}
+
+
+def test_a_server_that_may_end_loops_is_told_so_or_nothing():
+    looped = {"repetition_detection": {"max_pattern_size": 5, "min_count": 9}}
+    assert written(looped, {"early_stopping": True}, "m", "vllm") == looped
+    assert written(looped, {"early_stopping": False}, "m", "vllm") == {}
+    assert written({}, {"early_stopping": False}, "m", "vllm") == {}
+
+
+@pytest.mark.parametrize("junk", [[], "high", 7, None, {"effort": {}}, {"type": 3}])
+def test_objects_of_another_shape_are_left_to_the_upstream(junk: Any):
+    body = {"reasoning": junk, "thinking": junk, "chat_template_kwargs": junk, "output_config": junk}
+    assert read(body, "chat") == {}
+    assert written(body, {"temperature": 0.5}) == body | {"temperature": 0.5}
+
+
+@pytest.mark.parametrize("junk", [[], "high", 7, None])
+def test_what_cannot_be_read_gives_way_to_what_a_policy_sets(junk: Any):
+    assert written({"temperature": "0.5", "reasoning": junk}, {"temperature": 0.2}, surface="responses") == {
+        "temperature": 0.2,
+        "reasoning": junk,
+    }
+    assert written({"reasoning": junk}, {"reasoning_effort": "low"}, surface="responses") == {
+        "reasoning": {"effort": "low"}
+    }
+
+
+MODELS = ("gpt-4.1", "gpt-5.1", "o3", "claude-sonnet-4-5", "claude-opus-4-7", "deepseek-v4-pro", "qwen3-8b", "m")
+PROVIDERS = ("openai", "anthropic", "deepseek", "mistral", "vllm", "llamacpp", "openrouter", "dashscope", "compatible")
+targets = st.builds(
+    Target, st.sampled_from(MODELS), st.sampled_from(PROVIDERS), st.sampled_from(["chat", "responses", "messages"])
+)
+decided: st.SearchStrategy[dict[str, Value]] = st.fixed_dictionaries(
+    {},
+    optional={
+        "temperature": st.floats(0, 2), "max_tokens": st.integers(1, 9_999), "stop": st.just(("a", "b")),
+        "seed": st.integers(0, 9), "reasoning_effort": st.sampled_from(["none", "low", "high"]),
+        "thinking": st.booleans(), "thinking_budget": st.integers(0, 9_999), "repetition_penalty": st.floats(0.5, 2),
+        "verbosity": st.sampled_from(["low", "high"]), "early_stopping": st.just(True),
+    },
+)  # fmt: skip
+sent_by_clients = st.fixed_dictionaries(
+    {"model": st.just("x"), "metadata": st.just({"keep": [1]})},
+    optional={
+        "temperature": st.floats(0, 2) | st.none(), "max_tokens": st.integers(1, 9), "max_completion_tokens": st.integers(1, 9),
+        "max_output_tokens": st.integers(1, 9), "stop": st.just("z"), "stop_sequences": st.just(["z"]),
+        "repeat_penalty": st.floats(1, 2), "reasoning_effort": st.just("medium"),
+        "reasoning": st.fixed_dictionaries({"summary": st.just("auto")}, optional={"effort": st.just("high"), "enabled": st.booleans()}),
+        "thinking": st.fixed_dictionaries({"type": st.sampled_from(["enabled", "disabled", "adaptive"])}, optional={"budget_tokens": st.just(1_500)}),
+        "chat_template_kwargs": st.fixed_dictionaries({"x": st.just(1)}, optional={"enable_thinking": st.booleans()}),
+    },
+)  # fmt: skip
+
+
+@given(sent_by_clients, decided, targets)
+def test_what_was_decided_is_what_a_reader_of_the_new_body_finds(
+    body: dict[str, Any], given_params: dict[str, Value], target: Target
+):
+    fitted = CAPABILITIES.fit(read(body, target.surface) | given_params, target, body)
+    changed = dict(body)
+    apply(changed, edits(read(body, target.surface), fitted.params, CAPABILITIES.names(target), target.surface, body))
+    expected = dict(fitted.params)
+    if "thinking_budget" in expected and CAPABILITIES.names(target).get("thinking_budget") is None:
+        expected.setdefault("thinking", True)
+    found = read(changed, target.surface)
+    assert {k: v for k, v in found.items() if k != "thinking"} == {k: v for k, v in expected.items() if k != "thinking"}
+    assert found.get("thinking") in (expected.get("thinking"), True)
+    assert changed["metadata"] == {"keep": [1]}
+    names = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+    assert sum(name in changed for name in names) <= 1
+
+
+@given(sent_by_clients, decided, targets)
+def test_edits_are_settled_after_one_round(body: dict[str, Any], given_params: dict[str, Value], target: Target):
+    once = written(body, given_params, target.model, target.provider, target.surface)
+    assert written(once, given_params, target.model, target.provider, target.surface) == once
