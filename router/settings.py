@@ -14,6 +14,9 @@ from policies.loading import LIBRARY
 from router.errors import SettingsError
 
 PORT = 8300
+# Inside `{...}` a YAML reader takes the braces of `${NAME}` for its own; so they are marked otherwise before it looks.
+_VARIABLE = re.compile(r"\$\{(\w+)(:-[^}]*)?\}")
+_MARKED = re.compile("\ue000(\\w+)(:-[^\ue001]*)?\ue001")
 Provider = Literal[
     "openai", "azure", "deepseek", "anthropic", "gemini", "mistral", "groq", "xai", "moonshot", "zhipu", "dashscope",
     "openrouter", "fireworks", "vllm", "sglang", "llamacpp", "ollama", "compatible",
@@ -133,7 +136,7 @@ def from_environment(env: Mapping[str, str]) -> Settings:
 def read(path: Path) -> Settings:
     """Settings of one file; relative paths in it are relative to it. Raises SettingsError."""
     try:
-        raw = yaml.safe_load(path.read_text("utf-8"))
+        raw = yaml.safe_load(_VARIABLE.sub("\ue000\\1\\2\ue001", path.read_text("utf-8")))
     except (OSError, UnicodeDecodeError) as e:
         raise SettingsError(f"{path}: cannot be read: {getattr(e, 'strerror', None) or 'is not UTF-8 text'}") from e
     except yaml.YAMLError as e:
@@ -157,14 +160,14 @@ def _expanded(raw: Any, place: str) -> Any:
         return raw
 
     def value(m: re.Match[str]) -> str:
-        found = os.environ.get(m[1], m[2])
+        found = os.environ.get(m[1], m[2] and m[2][2:])
         if found is None:
             raise SettingsError(
                 f"{place}: the environment variable {m[1]} is not set; set it, or write ${{{m[1]}:-}} for none"
             )
         return found
 
-    expanded = re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", value, raw)
+    expanded = _MARKED.sub(value, raw)
     return expanded or None if expanded != raw else raw
 
 

@@ -1,0 +1,186 @@
+"""The reference pages and the policy schema, made from the tables: `make docs`. A test fails when they are behind."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import BaseModel
+
+from metrics.families import FAMILIES
+from metrics.signals import SIGNALS
+from policies.conditions import CONDITIONS
+from policies.decision import RUNGS
+from policies.parameters import PARAMETERS
+from policies.schedule import SHAPES
+from policies.schema import schema
+from router.cli import main as commands
+from router.errors import CODES
+from router.settings import KeySettings, Limits, Settings, UpstreamSettings
+from router.surfaces import SURFACES
+
+FOLDER = Path(__file__).parent / "reference"
+NOTE = "<!-- Made by `make docs` from the tables in the code; edit those. -->\n\n"
+
+
+def table(header: Sequence[str], rows: Iterator[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [
+        header,
+        ["---"] * len(header),
+        *([str(c).replace("|", "\\|").replace("\n", " ") for c in row] for row in rows),
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def policy() -> str:
+    """Parameters, schedules, conditions and the ladder."""
+    rows = (
+        (
+            f"`{p.name}`",
+            p.kind,
+            _limits(p.low, p.high) or ", ".join(p.choices),
+            ", ".join(f"`{x}`" for x in p.paths or (p.name,)),
+            p.help,
+        )
+        for p in PARAMETERS.values()
+    )
+    return (
+        "# Policy files\n\nThe schema for editors is [policy.schema.json](policy.schema.json); `setpoint check` says the same.\n\n"
+        "## Parameters\n\nIn `set`, `bounds`, `client`, `ignore_client_values` and `adapt.arms`. `unset` as a value sends nothing.\n\n"
+        + table(("name", "kind", "range", "places in a request", "what it does"), rows)
+        + "\n## Schedules\n\nOn any numeric parameter, `by: turn` (the default) or `by: attempt`:\n\n"
+        "- `{first: 0.7, then: 0.3, over: 1}`: `first` for as many turns as `over` says, `then` afterwards\n"
+        "- `[0.9, 0.5, 0.1]` or `{values: [...], by: attempt}`: one value a turn; the last one stays\n"
+        + "".join(f"- `{{{s}: [0.9, 0.3], over: 4}}`: from the first to the second value over so many turns\n" for s in SHAPES)
+        + "\n## Conditions of rules\n\n" + ", ".join(f"`{c}`" for c in CONDITIONS)
+        + ". All keys of a `when` must hold; of a list one is enough. Numbers take `3` or `{min: 2, max: 5}`.\n"
+        + "\n## The ladder\n\n" + " → ".join(RUNGS) + ". Each rung stands above the one before; bounds and capability are never crossed.\n"
+    )  # fmt: skip
+
+
+def settings() -> str:
+    """Every key of setpoint.yaml."""
+    parts = [
+        ("setpoint.yaml", Settings),
+        ("upstreams[]", UpstreamSettings),
+        ("keys[]", KeySettings),
+        ("limits", Limits),
+    ]
+    text = "# Settings\n\n`${NAME}` and `${NAME:-default}` are taken from the environment. Without a file: `DEEPSEEK_API_KEY` and `OPENAI_API_KEY` choose the upstreams, otherwise the local model answers. `SETPOINT_CONFIG` names the file, `SETPOINT_DATA` the data folder.\n"
+    return text + "".join(
+        f"\n## {name}\n\n{table(('key', 'default', 'what it is'), _fields(model))}" for name, model in parts
+    )
+
+
+def http() -> str:
+    """Surfaces, endpoints, headers and error codes."""
+    surfaces = ((f"`POST /v1{s.path}`", f"policy applied, streaming or not ({s.name})") for s in SURFACES.values())
+    own = (
+        ("any other `/v1/*`", "forwarded untouched to the upstream that serves the model, or to the first one"),
+        ("`GET /v1/models`", "all that the upstreams serve"),
+        ("`POST /v1/feedback`", "one `{id, signal, value}` or a list; idempotent per (id, signal)"),
+        ("`POST /v1/explain`", "a chat completions body in, the ladder out; nothing is forwarded or stored"),
+        ("`GET /healthz` `/readyz` `/metrics`", "liveness, readiness, Prometheus"),
+    )
+    headers = (
+        ("`x-setpoint-task`", "request: the task, if the app knows it; answer: the task"),
+        ("`x-setpoint-mode`", "request: `bypass` (untouched), `observe` or `apply`"),
+        ("`x-setpoint-session`", "request: what draws are kept together by"),
+        ("`x-setpoint-decision`", "answer: the id for feedback"),
+        ("`x-setpoint-confidence`", "answer: of the task, 0 to 1"),
+        ("`x-setpoint-turn`", "answer: the n-th user message"),
+        ("`x-setpoint-policy`", "answer: name@digest"),
+        ("`x-setpoint-arm`", "answer: parameter=arm, or none"),
+        ("`x-setpoint-params`", "answer: the governed parameters as sent upstream, compact JSON"),
+        ("`x-setpoint-dropped`", "answer: name=reason, ..."),
+    )
+    codes = ((f"`{c}`", status, kind) for c, (status, kind) in CODES.items())
+    return (
+        "# HTTP\n\n" + table(("path", "what happens"), iter((*surfaces, *own))) + "\n## Headers\n\n" + table(("header", "meaning"), iter(headers))
+        + "\n## Errors\n\nOpenAI's error body; an upstream's own error passes with its status and body.\n\n" + table(("code", "status", "type"), codes)
+    )  # fmt: skip
+
+
+def metrics() -> str:
+    """Every metric."""
+    rows = (
+        (f"`setpoint_{f.name}{'_total' if f.kind == 'counter' else ''}`", f.kind, ", ".join(f.labels), f.help)
+        for f in FAMILIES.values()
+    )
+    return "# Metrics\n\n" + table(("metric", "kind", "labels", "what it counts"), rows)
+
+
+def signals() -> str:
+    """Every signal."""
+    rows = ((f"`{s.name}`", s.source, s.group, f"{s.weight:g}", s.takes, s.help) for s in SIGNALS.values())
+    return (
+        "# Signals\n\nExplicit ones come by `POST /v1/feedback`; observed ones are read off every answer.\n\n"
+        + table(("signal", "source", "group", "weight", "takes", "meaning"), rows)
+    )
+
+
+def cli() -> str:
+    """Every command with its help."""
+    context = click.Context(commands, info_name="setpoint")
+    parts = []
+    for name in commands.list_commands(context):
+        command = commands.get_command(context, name)
+        assert command is not None
+        with click.Context(command, info_name=name, parent=context, max_content_width=100, terminal_width=100) as c:
+            parts.append(f"## setpoint {name}\n\n```\n{command.get_help(c)}\n```\n")
+    return "# Commands\n\n" + "\n".join(parts)
+
+
+def _limits(low: float | None, high: float | None) -> str:
+    return "" if low is None and high is None else f"{low:g} to {'any' if high is None else f'{high:g}'}"
+
+
+def _fields(model: type[BaseModel]) -> Iterator[Sequence[object]]:
+    for name, field in model.model_fields.items():
+        factory: Any = field.default_factory
+        default = (
+            "required"
+            if field.is_required()
+            else "the data folder"
+            if name == "data"
+            else factory()
+            if factory
+            else field.default
+        )
+        if name == "policies":
+            default = "policies/library"
+        if name == "limits":
+            default = "see below"
+        yield f"`{name}`", f"`{default}`", field.description or ""
+
+
+PAGES = {
+    "policy.md": policy,
+    "settings.md": settings,
+    "http.md": http,
+    "metrics.md": metrics,
+    "signals.md": signals,
+    "cli.md": cli,
+}
+
+
+def pages() -> dict[str, str]:
+    """File name → what it must say."""
+    made = {name: NOTE + page() for name, page in PAGES.items()}
+    return made | {"policy.schema.json": json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"}
+
+
+def main() -> int:
+    """Write all pages."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, "utf-8")
+        print(f"docs/reference/{name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
