@@ -94,6 +94,8 @@ def edits(
     """
     removed: dict[Path, Edit] = {}
     written: list[Edit] = []
+    if "thinking_budget" in after and "thinking" not in after:
+        after = _with_word(after, names, surface, body)
     for param in {**before, **after}:
         for edit in _edits_of(param, before.get(param), after, names, surface, body):
             if edit.remove:
@@ -101,6 +103,14 @@ def edits(
             else:
                 written.append(edit)
     return (*removed.values(), *written)
+
+
+def _with_word(
+    after: Mapping[str, Value], names: Mapping[str, Place], surface: str, body: Mapping[str, Any]
+) -> Mapping[str, Value]:
+    """A budget inside a `thinking` object needs the word beside it that says whether thinking is on."""
+    place = _place("thinking_budget", names, surface, _standing("thinking_budget", names, body))
+    return {**after, "thinking": after["thinking_budget"] != 0} if place.path == _BUDGET else after
 
 
 def _edits_of(
@@ -122,11 +132,8 @@ def _edits_of(
     if at == [to.path] and same:
         return
     yield from (_removal(path, after) for path in at if path != to.path or written is None)
-    if written is None:
-        return
-    yield Edit(to.path, written)
-    if to.path == _BUDGET and "thinking" not in after:
-        yield Edit(_TYPED, "enabled")
+    if written is not None:
+        yield Edit(to.path, written)
 
 
 def _standing(param: str, names: Mapping[str, Place], body: Mapping[str, Any]) -> list[Path]:
