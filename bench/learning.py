@@ -153,7 +153,9 @@ async def run() -> dict[str, Any]:
                         print("Redis back at request", n * 20, file=sys.stderr)
                     await asyncio.gather(*(one(session, (a, b)[i % 2], rng, tally) for i in range(20)))
                     await asyncio.sleep(0.12)
-                return await _verdict(session, a, b, redis.url, tally)
+                found = await _verdict(session, a, b, redis.url, tally)
+        redis.stop()
+        return found
 
 
 async def _verdict(

@@ -63,7 +63,7 @@ def policy() -> str:
 
 def settings() -> str:
     """Every key of setpoint.yaml."""
-    parts = [
+    parts: list[tuple[str, type[BaseModel]]] = [
         ("setpoint.yaml", Settings),
         ("upstreams[]", UpstreamSettings),
         ("keys[]", KeySettings),

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from metrics.rewards import combine
 from metrics.tally import CellStatistics
-from policies.allocation import Allocations
-from policies.arms import position, value_of
+from policies.allocation import Allocations, shares
+from policies.arms import Grid, position, value_of
 from policies.bandits import BANDITS, Evidence
 from policies.policy import Policy
 from router.services import Services
@@ -25,7 +25,7 @@ async def learn(services: Services) -> None:
         try:
             statistics = await services.ledger.statistics()
             services.pipeline.allocations = await asyncio.to_thread(allocations, services.book.policy, statistics)
-            _show(services)
+            _show(services, statistics)
         except Exception:
             log.warning("allocations could not be computed anew; the last ones stay", exc_info=True)
             services.instruments.learning_failed()
@@ -72,8 +72,18 @@ def _seed(cell: str) -> int:
     return int.from_bytes(hashlib.blake2b(cell.encode(), digest_size=4).digest(), "big")
 
 
-def _show(services: Services) -> None:
+def _show(services: Services, statistics: Mapping[str, CellStatistics]) -> None:
+    """What is served: what was learned, and the control share on top."""
     for cell, p in services.pipeline.allocations.cells.items():
         _, task, model, _, turn, parameter = cell.split("|")
-        for arm, share in p.items():
+        for arm, share in served(services.book.policy, statistics[cell], p).items():
             services.instruments.allocated(task, model, turn, parameter, arm, share)
+
+
+def served(policy: Policy, seen: CellStatistics, learned: Mapping[str, float]) -> Mapping[str, float]:
+    """The probability of each arm of a cell as requests without bounds of their own get it."""
+    adaptation = policy.adaptation_of(str(seen.meta.get("task")))
+    if adaptation.mode != "apply":
+        return {arm: float(arm == seen.meta["baseline"]) for arm in learned}
+    grid = Grid(str(seen.meta["parameter"]), dict.fromkeys(learned), str(seen.meta["baseline"]))
+    return shares(learned, grid, adaptation.control)

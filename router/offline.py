@@ -18,7 +18,7 @@ from policies import loading
 from policies.allocation import Allocations
 from policies.policy import Policy
 from router.incoming import Incoming
-from router.learning import allocations
+from router.learning import allocations, served
 from router.local_model import MODEL
 from router.pipeline import Prepared
 from router.services import build
@@ -81,11 +81,13 @@ async def report(config: Path | None, as_json: bool, console: Console) -> None:
 def _arms(policy: Policy, seen: CellStatistics, table: Allocations, cell: str) -> list[dict[str, Any]]:
     baseline, grid = seen.meta.get("baseline"), seen.meta.get("grid") or sorted(seen.arms)
     objective = policy.adaptation_of(str(seen.meta.get("task"))).objective
+    learned = table.cells.get(cell)
+    shown = served(policy, seen, learned) if learned else {}
     rows = []
     for arm in grid:
         earned = combine(seen.arms.get(arm, {}), objective)
         error = (earned.variance / earned.n) ** 0.5 if earned.n else None
-        share = table.cells.get(cell, {}).get(arm)
+        share = shown.get(arm)
         rows.append(
             {
                 "arm": arm,

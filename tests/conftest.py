@@ -27,13 +27,13 @@ def usage(prompt: int = 11, completion: int = 7) -> dict[str, Any]:
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
-def completion(model: str, text: str = "Hello there.", **extra: Any) -> dict[str, Any]:
-    message = {"role": "assistant", "content": text, "refusal": None} | extra
+def completion(model: str, text: str = "Hello there.", extra: dict[str, Any] | None = None) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text, "refusal": None} | (extra or {})
     choice = {
         "index": 0,
         "message": message,
         "logprobs": None,
-        "finish_reason": "tool_calls" if "tool_calls" in extra else "stop",
+        "finish_reason": "tool_calls" if extra else "stop",
     }
     return {
         "id": "chatcmpl-abc",
@@ -94,10 +94,8 @@ class FakeUpstream:
             return await self._stream(request, chunks(body["model"], ["Hel", "lo ", "there."]))
         if self.answer:
             return web.json_response(self.answer(body))
-        return web.json_response(
-            completion(body["model"], **({"tool_calls": [TOOL_CALL], "content": None} if body.get("tools") else {})),
-            headers={"x-request-id": "req_1"},
-        )
+        tools = {"tool_calls": [TOOL_CALL], "content": None} if body.get("tools") else None
+        return web.json_response(completion(body["model"], extra=tools), headers={"x-request-id": "req_1"})
 
     async def _stream(self, request: web.Request, events: list[bytes], pause: float = 0.0) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})

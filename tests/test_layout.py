@@ -9,18 +9,18 @@ PACKAGES = ("router", "classifier", "policies", "metrics")
 ROOT = Path(__file__).parent.parent
 
 
-def test_no_other_distribution_ships_our_package_names():
+def test_no_other_distribution_ships_our_package_names() -> None:
     owners = metadata.packages_distributions()
     assert all(set(owners.get(name, ["setpoint"])) == {"setpoint"} for name in PACKAGES)
 
 
-def test_importing_the_request_path_loads_neither_litellm_nor_sklearn():
+def test_importing_the_request_path_loads_neither_litellm_nor_sklearn() -> None:
     code = "import router.app, router.serving, sys; print([m for m in ('litellm', 'sklearn', 'scipy', 'matplotlib') if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
 
 
-def test_the_wheel_runs_from_another_folder(tmp_path: Path):
+def test_the_wheel_runs_from_another_folder(tmp_path: Path) -> None:
     """Built and unpacked apart, with the library, the artefact and the overlay inside."""
     build = [
         sys.executable,

@@ -13,14 +13,14 @@ def user(content: Any) -> dict[str, Any]:
     return {"role": "user", "content": content}
 
 
-def test_the_last_user_message_is_the_ask_and_turns_are_counted():
+def test_the_last_user_message_is_the_ask_and_turns_are_counted() -> None:
     ask = read_messages(
         [{"role": "system", "content": "Be kind."}, user("one"), {"role": "assistant", "content": "1"}, user("two")]
     )
     assert (ask.text, ask.turn, ask.previous, ask.system) == ("two", 2, ("one",), "Be kind.")
 
 
-def test_the_same_question_again_is_the_next_attempt():
+def test_the_same_question_again_is_the_next_attempt() -> None:
     ask = read_messages([user("a"), user("q"), {"role": "assistant", "content": "x"}, user("q"), user("q")])
     assert (ask.attempt, ask.turn) == (3, 4)
 
@@ -37,11 +37,11 @@ def test_the_same_question_again_is_the_next_attempt():
         ("is a < b and c > d?", "is a < b and c > d?"),
     ],
 )
-def test_what_a_harness_wraps_around_is_taken_off(text: str, ask: str):
+def test_what_a_harness_wraps_around_is_taken_off(text: str, ask: str) -> None:
     assert read_text(text).text == ask
 
 
-def test_tool_results_are_no_turn():
+def test_tool_results_are_no_turn() -> None:
     openai = [user("weather?"), {"role": "assistant", "tool_calls": []}, {"role": "tool", "content": "rain"}]
     anthropic = [user("weather?"), user([{"type": "tool_result", "content": "rain"}])]
     responses = [user("weather?"), {"type": "function_call_output", "output": "rain"}]
@@ -51,7 +51,7 @@ def test_tool_results_are_no_turn():
     assert not read_messages([*openai, user("thanks")]).in_tool_loop
 
 
-def test_parts_of_text_are_joined_and_images_seen():
+def test_parts_of_text_are_joined_and_images_seen() -> None:
     ask = read_messages(
         [
             user(
@@ -77,11 +77,11 @@ def test_parts_of_text_are_joined_and_images_seen():
         ("1+1", "other"),
     ],
 )
-def test_the_language_is_told_by_script(text: str, language: str):
+def test_the_language_is_told_by_script(text: str, language: str) -> None:
     assert language_of(text) == language
 
 
-def test_a_long_text_is_read_at_its_head_and_tail():
+def test_a_long_text_is_read_at_its_head_and_tail() -> None:
     ask = read_text("Summarize this. " + "word " * 40_000 + "In one line.")
     assert len(ask.text) < 25_000
     assert ask.text.startswith("Summarize")
@@ -96,5 +96,5 @@ json_values = st.recursive(
 
 
 @given(st.lists(json_values | st.builds(user, json_values)))
-def test_any_json_gives_an_ask(messages: list[Any]):
+def test_any_json_gives_an_ask(messages: list[Any]) -> None:
     assert isinstance(read_messages(messages), Ask)

@@ -65,26 +65,26 @@ def classifier() -> Classifier:
     return Classifier.load()
 
 
-def test_everyday_prompts_get_their_task(classifier: Classifier):
+def test_everyday_prompts_get_their_task(classifier: Classifier) -> None:
     wrong = [
         (text, task, said) for text, task in EVERYDAY if (said := classifier.classify(read_text(text)).task) != task
     ]
     assert len(wrong) <= 0.15 * len(EVERYDAY), wrong
 
 
-def test_it_beats_the_keyword_rules_on_them(classifier: Classifier):
+def test_it_beats_the_keyword_rules_on_them(classifier: Classifier) -> None:
     rules = Keywords.load()
     right = sum(classifier.classify(read_text(text)).task == task for text, task in EVERYDAY)
     assert right > sum(rules.classify(read_text(text)).task == task for text, task in EVERYDAY)
 
 
 @pytest.mark.parametrize("text", ["", " ", "🙂🙂", "ﷺ", "Ω", "\u0000", "ъъъъ"])
-def test_without_evidence_it_does_not_guess(classifier: Classifier, text: str):
+def test_without_evidence_it_does_not_guess(classifier: Classifier, text: str) -> None:
     verdict = classifier.classify(read_text(text))
     assert (verdict.task, verdict.source) == (GENERAL, "abstained")
 
 
-def test_a_follow_up_takes_the_conversations_task(classifier: Classifier):
+def test_a_follow_up_takes_the_conversations_task(classifier: Classifier) -> None:
     def said(*asks: str) -> str:
         messages = [m for a in asks for m in ({"role": "user", "content": a}, {"role": "assistant", "content": "..."})]
         return classifier.classify(read_messages(messages[:-1])).task
@@ -96,7 +96,7 @@ def test_a_follow_up_takes_the_conversations_task(classifier: Classifier):
 
 
 @given(st.text(max_size=400))
-def test_any_text_gets_a_verdict_with_a_probability(text: str):
+def test_any_text_gets_a_verdict_with_a_probability(text: str) -> None:
     verdict = SHIPPED.classify(read_text(text))
     assert 0 <= verdict.confidence <= 1
     assert verdict.task in (*SHIPPED.tasks, GENERAL)
@@ -106,19 +106,19 @@ def test_any_text_gets_a_verdict_with_a_probability(text: str):
 SHIPPED = Classifier.load()
 
 
-def test_the_manifest_names_sources_licences_and_scores():
+def test_the_manifest_names_sources_licences_and_scores() -> None:
     manifest = json.loads((ARTEFACT / "manifest.json").read_text("utf-8"))
     assert all(s["source"] and s["license"] and s["rows"] > 0 for s in manifest["sources"])
     assert manifest["scores_on_sources_left_out"]["all"]["accuracy"] > 0.5
     assert set(manifest["labels"]) == set(SHIPPED.tasks)
 
 
-def test_the_artefact_is_small_and_holds_no_pickle():
+def test_the_artefact_is_small_and_holds_no_pickle() -> None:
     assert sum(f.stat().st_size for f in ARTEFACT.iterdir()) < 2_000_000
     assert {f.suffix for f in ARTEFACT.iterdir()} == {".npz", ".json", ".gz"}
 
 
-def test_a_folder_that_is_no_artefact_says_so(tmp_path: Path):
+def test_a_folder_that_is_no_artefact_says_so(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="setpoint train"):
         Classifier.load(tmp_path)
     for file in ARTEFACT.iterdir():

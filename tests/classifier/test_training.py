@@ -27,18 +27,18 @@ def folder(tmp_path: Path, tasks: dict[str, list[str]]) -> Path:
     return place
 
 
-def test_two_tasks_of_three_examples_train(tmp_path: Path):
+def test_two_tasks_of_three_examples_train(tmp_path: Path) -> None:
     report = train(folder(tmp_path, TASKS), [], tmp_path / "out")
     assert report.scores is None
     assert Classifier.load(tmp_path / "out").classify(read_text("add nine and four")).task == "sum"
 
 
-def test_the_shipped_examples_train_without_any_other_data(tmp_path: Path):
+def test_the_shipped_examples_train_without_any_other_data(tmp_path: Path) -> None:
     train(FOLDER, [], tmp_path)
     assert Classifier.load(tmp_path).classify(read_text("写一首关于春天的诗")).task == "creative_writing"
 
 
-def test_training_twice_gives_the_same_bytes(tmp_path: Path):
+def test_training_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     place = folder(tmp_path, TASKS)
     for out in ("a", "b"):
         train(place, [], tmp_path / out)
@@ -54,20 +54,20 @@ def test_training_twice_gives_the_same_bytes(tmp_path: Path):
         ('{"text": "x", "task": "smu"}', "has no file; the tasks are greet, sum"),
     ],
 )
-def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, line: str, said: str):
+def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, line: str, said: str) -> None:
     data = tmp_path / "data.jsonl"
     data.write_text('{"text": "add\u2028one", "task": "sum"}\n' + line, "utf-8")
     with pytest.raises(CorpusError, match=said):
         train(folder(tmp_path, TASKS), [data], tmp_path / "out")
 
 
-def test_a_task_file_that_lacks_something_is_named(tmp_path: Path):
+def test_a_task_file_that_lacks_something_is_named(tmp_path: Path) -> None:
     place = folder(tmp_path, TASKS)
     (place / "bad.yaml").write_text("task: bad\ndescripton: x\n")
     with pytest.raises(TasksError, match=r"bad\.yaml: "):
         load_tasks(place)
 
 
-def test_every_shipped_task_has_both_languages_and_cues():
+def test_every_shipped_task_has_both_languages_and_cues() -> None:
     for task in load_tasks():
         assert all(len(task.examples[lang]) >= 10 and task.cues[lang] for lang in ("en", "zh")), task.name

@@ -26,7 +26,7 @@ from router.settings import KeySettings, Limits, UpstreamSettings
         (b'{"model": "m", "messages": [{}], "stream": "yes"}', 400, "invalid_request"),
     ],
 )
-async def test_bad_bodies_are_refused_in_openais_shape(proxy: Any, body: bytes, status: int, code: str):
+async def test_bad_bodies_are_refused_in_openais_shape(proxy: Any, body: bytes, status: int, code: str) -> None:
     got, _, answer = await proxy.post("/v1/chat/completions", body)
     assert (got, answer["error"]["code"]) == (status, code)
     assert set(answer["error"]) == {"message", "type", "param", "code"}
@@ -36,30 +36,30 @@ async def test_bad_bodies_are_refused_in_openais_shape(proxy: Any, body: bytes, 
     "content",
     [None, [], [None], [{"type": "text"}], {"a": 1}, 5, [{"type": "text", "text": 5}], "", "\u0000", "\ud83d"],
 )
-async def test_odd_contents_are_the_upstreams_to_judge(proxy: Any, upstream: Any, content: Any):
+async def test_odd_contents_are_the_upstreams_to_judge(proxy: Any, upstream: Any, content: Any) -> None:
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": content}]}).encode()
     status, _, answer = await proxy.post("/v1/chat/completions", body)
     assert status == 200 or answer["error"]["code"] == "invalid_json"  # a lone surrogate is no JSON text
 
 
-async def test_a_parameter_of_the_wrong_type_reaches_the_upstream_as_it_is(start: Any, upstream: Any):
+async def test_a_parameter_of_the_wrong_type_reaches_the_upstream_as_it_is(start: Any, upstream: Any) -> None:
     proxy = await start("version: 1")
     await proxy.chat(temperature="hot", max_tokens=None, stop=5)
     assert (upstream.last["temperature"], upstream.last["stop"]) == ("hot", 5)
 
 
-async def test_a_body_over_the_limit_is_413(start: Any):
+async def test_a_body_over_the_limit_is_413(start: Any) -> None:
     proxy = await start(limits=Limits(body_mb=0.001))
     status, _, answer = await proxy.chat("x" * 2_000)
     assert (status, answer["error"]["code"]) == (413, "body_too_large")
 
 
-async def test_20_mb_pass(proxy: Any, upstream: Any):
+async def test_20_mb_pass(proxy: Any, upstream: Any) -> None:
     status, _, _ = await proxy.chat("word " * 3_900_000)
     assert status == 200
 
 
-async def test_an_unknown_model_path_or_method_says_so(start: Any, upstream: Any):
+async def test_an_unknown_model_path_or_method_says_so(start: Any, upstream: Any) -> None:
     proxy = await start(upstreams=[UpstreamSettings(name="fake", base_url=upstream.url, models=["gpt-*"])])
     status, _, answer = await proxy.chat(model="nope")
     assert (status, answer["error"]["code"], answer["error"]["param"]) == (404, "model_not_found", "model")
@@ -70,7 +70,7 @@ async def test_an_unknown_model_path_or_method_says_so(start: Any, upstream: Any
         assert (await r.json())["error"]["code"] == "method_not_allowed"
 
 
-async def test_keys_are_checked_and_never_reach_the_upstream(start: Any, upstream: Any):
+async def test_keys_are_checked_and_never_reach_the_upstream(start: Any, upstream: Any) -> None:
     proxy = await start(keys=[KeySettings(tenant="team-a", key="sk-secret", requests_per_minute=2)])
     status, headers, answer = await proxy.chat()
     assert (status, answer["error"]["code"]) == (401, "invalid_api_key")
@@ -85,13 +85,13 @@ async def test_keys_are_checked_and_never_reach_the_upstream(start: Any, upstrea
     assert int(headers["retry-after"]) >= 1
 
 
-async def test_without_keys_the_clients_own_key_goes_through(proxy: Any, upstream: Any):
+async def test_without_keys_the_clients_own_key_goes_through(proxy: Any, upstream: Any) -> None:
     await proxy.chat(headers={"authorization": "Bearer mine", "x-setpoint-session": "s", "cookie": "c=1"})
     assert upstream.headers[-1]["authorization"] == "Bearer mine"
     assert not {"cookie", "x-setpoint-session"} & upstream.headers[-1].keys()
 
 
-async def test_an_upstreams_error_passes_with_status_and_body(proxy: Any):
+async def test_an_upstreams_error_passes_with_status_and_body(proxy: Any) -> None:
     status, headers, answer = await proxy.chat(model="limited")
     assert (status, answer["error"]["code"]) == (429, "rate_limit_exceeded")
     assert headers["retry-after"] == "0"
@@ -100,19 +100,19 @@ async def test_an_upstreams_error_passes_with_status_and_body(proxy: Any):
 
 
 @pytest.mark.parametrize(("model", "code"), [("garbage", "upstream_invalid"), ("cut", "upstream_cut")])
-async def test_a_broken_answer_is_an_error_and_not_half_a_body(proxy: Any, model: str, code: str):
+async def test_a_broken_answer_is_an_error_and_not_half_a_body(proxy: Any, model: str, code: str) -> None:
     status, _, answer = await proxy.chat(model=model)
     assert (status, answer["error"]["code"]) == (502, code)
 
 
-async def test_a_stream_cut_in_the_middle_ends_with_an_error_event(proxy: Any):
+async def test_a_stream_cut_in_the_middle_ends_with_an_error_event(proxy: Any) -> None:
     status, _, raw = await proxy.chat(model="cut", stream=True)
     assert status == 200
     last = raw.strip().split(b"\n\n")[-1]
     assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == "upstream_cut"
 
 
-async def test_an_upstream_that_is_down_or_silent_is_named(start: Any, upstream: Any):
+async def test_an_upstream_that_is_down_or_silent_is_named(start: Any, upstream: Any) -> None:
     down = UpstreamSettings(name="down", base_url="http://127.0.0.1:9/v1", models=["down"])
     proxy = await start(
         upstreams=[down, UpstreamSettings(name="fake", base_url=upstream.url)], limits=Limits(read_seconds=0.3)
@@ -125,7 +125,7 @@ async def test_an_upstream_that_is_down_or_silent_is_named(start: Any, upstream:
     assert 'setpoint_upstream_errors_total{kind="upstream_unreachable",upstream="down"} 1.0' in page
 
 
-async def test_a_hang_up_cancels_the_upstream_call(proxy: Any, upstream: Any):
+async def test_a_hang_up_cancels_the_upstream_call(proxy: Any, upstream: Any) -> None:
     body = {"model": "endless", "stream": True, "messages": [{"role": "user", "content": "go"}]}
     async with proxy.session.post(proxy.url + "/v1/chat/completions", json=body) as r:
         await r.content.read(100)
@@ -136,7 +136,7 @@ async def test_a_hang_up_cancels_the_upstream_call(proxy: Any, upstream: Any):
     assert 'outcome="cancelled"' in page
 
 
-async def test_a_hang_up_before_the_answer_cancels_too(proxy: Any, upstream: Any):
+async def test_a_hang_up_before_the_answer_cancels_too(proxy: Any, upstream: Any) -> None:
     task = asyncio.create_task(proxy.chat(model="silent"))
     while not upstream.bodies:
         await asyncio.sleep(0.01)
@@ -144,7 +144,7 @@ async def test_a_hang_up_before_the_answer_cancels_too(proxy: Any, upstream: Any
     await asyncio.wait_for(upstream.cancelled.wait(), 5)
 
 
-async def test_a_classifier_that_fails_costs_no_request(proxy: Any, upstream: Any):
+async def test_a_classifier_that_fails_costs_no_request(proxy: Any, upstream: Any) -> None:
     def broken(ask: object) -> Any:
         raise RuntimeError("no")
 
@@ -154,7 +154,7 @@ async def test_a_classifier_that_fails_costs_no_request(proxy: Any, upstream: An
     assert upstream.last["temperature"] == 0.5
 
 
-async def test_a_policy_that_fails_costs_no_request(proxy: Any, upstream: Any):
+async def test_a_policy_that_fails_costs_no_request(proxy: Any, upstream: Any) -> None:
     proxy.services.pipeline.engine = None
     proxy.services.pipeline.engine = type("Broken", (), {"name": "broken", "decide": lambda *a: 1 / 0})()
     status, _, _ = await proxy.chat(temperature=1.1)
@@ -162,7 +162,7 @@ async def test_a_policy_that_fails_costs_no_request(proxy: Any, upstream: Any):
     assert upstream.last["temperature"] == 1.1
 
 
-async def test_without_a_store_requests_are_served_and_readyz_says_so(start: Any):
+async def test_without_a_store_requests_are_served_and_readyz_says_so(start: Any) -> None:
     proxy = await start(store_url="redis://127.0.0.1:1/0")
     for _ in range(3):
         assert (await proxy.chat())[0] == 200
@@ -173,11 +173,11 @@ async def test_without_a_store_requests_are_served_and_readyz_says_so(start: Any
     assert (status, told["result"]) == (200, "queued")
 
 
-def test_the_codes_are_a_closed_list_of_http_errors():
+def test_the_codes_are_a_closed_list_of_http_errors() -> None:
     assert all(400 <= status < 600 for status, _ in CODES.values())
 
 
-async def test_a_forbidden_parameter_is_refused_by_name(start: Any):
+async def test_a_forbidden_parameter_is_refused_by_name(start: Any) -> None:
     proxy = await start("version: 1\ndefaults: {client: {seed: forbid}}")
     status, _, answer = await proxy.chat(seed=1)
     assert (status, answer["error"]["code"], answer["error"]["param"]) == (400, "parameter_forbidden", "seed")

@@ -23,7 +23,7 @@ async def settled(proxy: Any, item: dict[str, Any]) -> str:
     return str(told.get("result") or told["error"]["code"])
 
 
-async def test_feedback_counts_once_by_decision_or_completion_id(start: Any):
+async def test_feedback_counts_once_by_decision_or_completion_id(start: Any) -> None:
     proxy = await start(POLICY)
     _, headers, _ = await proxy.chat("Write a Python function that adds two numbers")
     item = {"id": headers["x-setpoint-decision"], "signal": "rating", "value": 5}
@@ -34,7 +34,7 @@ async def test_feedback_counts_once_by_decision_or_completion_id(start: Any):
     assert [d["result"] for d in told["data"]][1] == "duplicate"
 
 
-async def test_feedback_that_means_nothing_says_what_is_allowed(proxy: Any):
+async def test_feedback_that_means_nothing_says_what_is_allowed(proxy: Any) -> None:
     status, _, told = await proxy.post("/v1/feedback", {"id": "x", "signal": "raiting", "value": 5})
     assert status == 400
     assert "allowed: rating" in told["error"]["message"]
@@ -46,13 +46,13 @@ async def test_feedback_that_means_nothing_says_what_is_allowed(proxy: Any):
     assert (status, told["error"]["code"]) == (400, "invalid_json")
 
 
-async def test_an_old_decision_nobody_knows_is_404(proxy: Any):
+async def test_an_old_decision_nobody_knows_is_404(proxy: Any) -> None:
     old = new_decision_id(time() - 60, b"0123456789")
     status, _, told = await proxy.post("/v1/feedback", {"id": old, "signal": "rating", "value": 5})
     assert (status, told["error"]["code"]) == (404, "unknown_decision")
 
 
-async def test_a_client_that_sets_the_parameter_is_never_explored_on(start: Any, upstream: Any):
+async def test_a_client_that_sets_the_parameter_is_never_explored_on(start: Any, upstream: Any) -> None:
     proxy = await start(POLICY)
     for _ in range(5):
         _, headers, _ = await proxy.chat(temperature=0.77)
@@ -60,7 +60,7 @@ async def test_a_client_that_sets_the_parameter_is_never_explored_on(start: Any,
         assert headers["x-setpoint-arm"] == "none"
 
 
-async def test_two_replicas_learn_the_same_from_one_store(start: Any, upstream: Any):
+async def test_two_replicas_learn_the_same_from_one_store(start: Any, upstream: Any) -> None:
     """Users like 0.7 on one replica; both come to serve it."""
     a, b = await start(POLICY), await start(POLICY)
     a_is_next = True

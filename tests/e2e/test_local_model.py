@@ -49,7 +49,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert "curl" in said
 
 
-def test_the_curl_of_the_readme_gets_a_real_completion(url: str):
+def test_the_curl_of_the_readme_gets_a_real_completion(url: str) -> None:
     body = {"model": MODEL, "messages": [{"role": "user", "content": "Write a haiku about autumn"}]}
     request = urllib.request.Request(
         f"{url}/chat/completions", json.dumps(body).encode(), {"content-type": "application/json"}
@@ -63,7 +63,7 @@ def test_the_curl_of_the_readme_gets_a_real_completion(url: str):
     assert headers["x-setpoint-decision"].startswith("dec_")
 
 
-def test_the_openai_client_streams_from_it(url: str):
+def test_the_openai_client_streams_from_it(url: str) -> None:
     with OpenAI(base_url=url, api_key="none") as client:
         stream = client.chat.completions.create(
             model=MODEL, messages=[{"role": "user", "content": "Say hello"}], stream=True, max_tokens=12
@@ -73,21 +73,26 @@ def test_the_openai_client_streams_from_it(url: str):
         assert MODEL in [m.id for m in client.models.list()]
 
 
-def test_a_seed_and_a_json_schema_reach_the_model(url: str):
-    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+def test_a_seed_and_a_json_schema_reach_the_model(url: str) -> None:
+    schema: dict[str, object] = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+
+    def ask(client: OpenAI) -> str:
+        answer = client.chat.completions.create(
+            model=MODEL,
+            seed=7,
+            max_tokens=40,
+            messages=[{"role": "user", "content": "Extract the city: I live in Paris."}],
+            response_format={"type": "json_schema", "json_schema": {"name": "c", "schema": schema}},
+        )
+        return answer.choices[0].message.content or ""
+
     with OpenAI(base_url=url, api_key="none") as client:
-        answers = [
-            client.chat.completions.create(
-                model=MODEL, seed=7, max_tokens=40, messages=[{"role": "user", "content": "Extract the city: I live in Paris."}],
-                response_format={"type": "json_schema", "json_schema": {"name": "c", "schema": schema}},
-            ).choices[0].message.content
-            for _ in range(2)
-        ]  # fmt: skip
-    assert answers[0] == answers[1]
-    assert "city" in json.loads(answers[0] or "")
+        first, second = ask(client), ask(client)
+    assert first == second
+    assert "city" in json.loads(first)
 
 
-def test_several_workers_share_port_and_metrics(tmp_path: Path):
+def test_several_workers_share_port_and_metrics(tmp_path: Path) -> None:
     process = serve(tmp_path, 8398, "--workers", "2")
     try:
         body = json.dumps({"model": MODEL, "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}).encode()

@@ -22,7 +22,7 @@ async def client(proxy: Any) -> Any:
         yield client
 
 
-async def test_chat(client: AsyncOpenAI, upstream: Any):
+async def test_chat(client: AsyncOpenAI, upstream: Any) -> None:
     answer = await client.chat.completions.create(model="gpt-4.1", messages=HELLO)
     assert answer.choices[0].message.content == "Hello there."
     assert answer.usage is not None
@@ -30,13 +30,13 @@ async def test_chat(client: AsyncOpenAI, upstream: Any):
     assert upstream.last["temperature"] == 0.7
 
 
-async def test_headers_are_there_for_who_asks(client: AsyncOpenAI):
+async def test_headers_are_there_for_who_asks(client: AsyncOpenAI) -> None:
     raw = await client.chat.completions.with_raw_response.create(model="gpt-4.1", messages=HELLO)
     assert raw.headers["x-setpoint-task"] == "chat"
     assert raw.headers["x-request-id"] == "req_1"
 
 
-async def test_streaming(client: AsyncOpenAI):
+async def test_streaming(client: AsyncOpenAI) -> None:
     stream = await client.chat.completions.create(
         model="gpt-4.1", messages=HELLO, stream=True, stream_options={"include_usage": True}
     )
@@ -45,13 +45,13 @@ async def test_streaming(client: AsyncOpenAI):
     assert events[-1].usage is not None
 
 
-async def test_tools(client: AsyncOpenAI):
+async def test_tools(client: AsyncOpenAI) -> None:
     answer = await client.chat.completions.create(model="gpt-4.1", messages=HELLO, tools=[WEATHER])
     calls = answer.choices[0].message.tool_calls or []
     assert [c.function.name for c in calls if c.type == "function"] == ["get_weather"]
 
 
-async def test_a_synchronous_client(proxy: Any):
+async def test_a_synchronous_client(proxy: Any) -> None:
     def ask() -> Iterator[str]:
         with OpenAI(base_url=f"{proxy.url}/v1", api_key="sk-any") as client:
             for event in client.chat.completions.create(model="gpt-4.1", messages=HELLO, stream=True):
@@ -61,7 +61,7 @@ async def test_a_synchronous_client(proxy: Any):
     assert await asyncio.to_thread(lambda: "".join(ask())) == "Hello there."
 
 
-async def test_errors_are_the_clients_own_exceptions(client: AsyncOpenAI):
+async def test_errors_are_the_clients_own_exceptions(client: AsyncOpenAI) -> None:
     with pytest.raises(openai.RateLimitError) as limited:
         await client.chat.completions.create(model="limited", messages=HELLO)
     assert limited.value.code == "rate_limit_exceeded"
@@ -71,14 +71,14 @@ async def test_errors_are_the_clients_own_exceptions(client: AsyncOpenAI):
         await client.chat.completions.create(model="garbage", messages=HELLO)
 
 
-async def test_a_stream_that_breaks_off_raises_in_the_client(client: AsyncOpenAI):
+async def test_a_stream_that_breaks_off_raises_in_the_client(client: AsyncOpenAI) -> None:
     stream = await client.chat.completions.create(model="cut", messages=HELLO, stream=True)
     with pytest.raises(openai.APIError, match="broke off"):
         async for _ in stream:
             pass
 
 
-async def test_a_cancelled_stream_ends_the_upstream_call(client: AsyncOpenAI, upstream: Any):
+async def test_a_cancelled_stream_ends_the_upstream_call(client: AsyncOpenAI, upstream: Any) -> None:
     stream = await client.chat.completions.create(model="endless", messages=HELLO, stream=True)
     async for _ in stream:
         break
@@ -86,5 +86,5 @@ async def test_a_cancelled_stream_ends_the_upstream_call(client: AsyncOpenAI, up
     await asyncio.wait_for(upstream.cancelled.wait(), 5)
 
 
-async def test_models_are_listed(client: AsyncOpenAI):
+async def test_models_are_listed(client: AsyncOpenAI) -> None:
     assert [m.id async for m in client.models.list()] == ["gpt-4.1"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from policies.capability import Capabilities, Fitted, Target
-from policies.loading import load
+from policies.loading import LIBRARY, load
 from policies.overlay import REASONS
 from policies.parameters import PARAMETERS, Range, Value
 
@@ -64,29 +64,29 @@ def sent(
         ("who-knows", "compatible", "temperature top_p frequency_penalty presence_penalty max_tokens stop"),
     ],
 )
-def test_a_guide_like_request_is_made_legal(model: str, provider: str, names: str):
+def test_a_guide_like_request_is_made_legal(model: str, provider: str, names: str) -> None:
     assert set(sent(model, provider)) == set(names.split())
 
 
-def test_thinking_decides_whether_deepseek_v4_hears_the_temperature():
+def test_thinking_decides_whether_deepseek_v4_hears_the_temperature() -> None:
     assert "temperature" not in sent("deepseek-v4-pro", "deepseek")
     assert "temperature" in sent("deepseek-v4-pro", "deepseek", thinking={"type": "disabled"})
     fitted = CAPABILITIES.fit(GUIDE, Target("deepseek-v4-pro", "deepseek"), {})
     assert {c.reason for c in fitted.changes if c.param == "temperature"} == {"ignored_while_thinking"}
 
 
-def test_effort_decides_whether_gpt_5_1_takes_a_temperature():
+def test_effort_decides_whether_gpt_5_1_takes_a_temperature() -> None:
     assert "temperature" not in sent("gpt-5.1", "openai", reasoning_effort="high")
     assert "temperature" in sent("gpt-5.2", "openai")
 
 
-def test_claude_that_thinks_takes_temperature_1_alone():
+def test_claude_that_thinks_takes_temperature_1_alone() -> None:
     on = {"type": "enabled", "budget_tokens": 2_000}
     assert not {"temperature", "top_p", "top_k"} & sent("claude-sonnet-4-5", "anthropic", thinking=on).keys()
     assert sent("claude-sonnet-4-5", "anthropic", {"temperature": 1.0}, thinking=on) == {"temperature": 1.0}
 
 
-def test_of_an_exclusive_pair_the_clients_own_wish_stays():
+def test_of_an_exclusive_pair_the_clients_own_wish_stays() -> None:
     target = Target("claude-sonnet-4-6", "anthropic")
     fitted = CAPABILITIES.fit({"temperature": 0.3, "top_p": 0.5}, target, {}, client=frozenset({"top_p"}))
     assert dict(fitted.params) == {"top_p": 0.5}
@@ -104,36 +104,38 @@ def test_of_an_exclusive_pair_the_clients_own_wish_stays():
         ("smollm2", "llamacpp", -1.0, 0),
     ],
 )
-def test_a_temperature_out_of_the_models_range_is_clamped(model: str, provider: str, temperature: float, fits: float):
+def test_a_temperature_out_of_the_models_range_is_clamped(
+    model: str, provider: str, temperature: float, fits: float
+) -> None:
     assert sent(model, provider, {"temperature": temperature})["temperature"] == fits
 
 
-def test_more_stops_than_a_model_takes_are_cut():
+def test_more_stops_than_a_model_takes_are_cut() -> None:
     assert sent("gpt-4.1", "openai", {"stop": tuple("abcdef")})["stop"] == tuple("abcd")
 
 
-def test_a_tiny_cap_of_the_policy_leaves_a_thinking_model_room():
+def test_a_tiny_cap_of_the_policy_leaves_a_thinking_model_room() -> None:
     target = Target("o3", "openai")
     assert CAPABILITIES.fit({"max_tokens": 64}, target, {}).params["max_tokens"] == 64 + 1_024
     assert CAPABILITIES.fit({"max_tokens": 64}, target, {}, client=frozenset({"max_tokens"})).params["max_tokens"] == 64
 
 
-def test_greedy_on_vllm_drops_what_it_resets():
+def test_greedy_on_vllm_drops_what_it_resets() -> None:
     assert set(sent("m", "vllm", {"temperature": 0, "top_p": 0.5, "top_k": 5})) == {"temperature"}
 
 
-def test_an_effort_that_a_model_lacks_becomes_the_nearest():
+def test_an_effort_that_a_model_lacks_becomes_the_nearest() -> None:
     assert sent("gpt-5.1", "openai", {"reasoning_effort": "xhigh"})["reasoning_effort"] == "high"
 
 
-def test_what_a_model_ignores_is_no_arm():
+def test_what_a_model_ignores_is_no_arm() -> None:
     assert CAPABILITIES.honours("temperature", Target("deepseek-v4-pro", "deepseek"), {}, {}) is None
     assert CAPABILITIES.honours("temperature", Target("o3", "openai"), {}, {}) is None
     assert CAPABILITIES.honours("temperature", Target("gpt-4.1", "openai"), {}, {}) is not None
     assert CAPABILITIES.honours("reasoning_effort", Target("o3", "openai"), {}, {}) == ("low", "medium", "high")
 
 
-def test_an_unknown_server_gets_the_clients_own_extras():
+def test_an_unknown_server_gets_the_clients_own_extras() -> None:
     fitted = CAPABILITIES.fit({"top_k": 5, "min_p": 0.1}, Target("m", "compatible"), {}, client=frozenset({"top_k"}))
     assert dict(fitted.params) == {"top_k": 5}
 
@@ -168,7 +170,7 @@ targets = st.builds(
 
 
 @given(params, targets)
-def test_fitting_adds_nothing_and_fits_at_once(given_params: dict[str, Value], target: Target):
+def test_fitting_adds_nothing_and_fits_at_once(given_params: dict[str, Value], target: Target) -> None:
     once = CAPABILITIES.fit(given_params, target, {})
     assert set(once.params) <= set(given_params)
     again = CAPABILITIES.fit(once.params, target, {})
@@ -221,7 +223,7 @@ def reasons(
         ("claude-sonnet-4-6", "anthropic", {"stop": ("\n\n",)}, {"stop": "blank_stop"}),
     ],
 )  # fmt: skip
-def test_each_change_says_why(model: str, provider: str, params: dict[str, Value], why: dict[str, str]):
+def test_each_change_says_why(model: str, provider: str, params: dict[str, Value], why: dict[str, str]) -> None:
     assert reasons(params, model, provider) == why
 
 
@@ -240,18 +242,18 @@ def test_each_change_says_why(model: str, provider: str, params: dict[str, Value
 )  # fmt: skip
 def test_a_thinking_budget_is_one_that_claude_takes(
     model: str, params: dict[str, Value], sent_on: dict[str, Value], surface: str
-):
+) -> None:
     assert sent(model, "anthropic", params, surface) == sent_on
 
 
-def test_a_clients_small_cap_leaves_no_room_for_a_policys_budget():
+def test_a_clients_small_cap_leaves_no_room_for_a_policys_budget() -> None:
     params: dict[str, Value] = {"thinking": True, "thinking_budget": 2_000, "max_tokens": 500}
     fitted = CAPABILITIES.fit(params, Target("claude-sonnet-4-5", "anthropic"), {}, client=frozenset({"max_tokens"}))
     assert dict(fitted.params) == {"max_tokens": 500}
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "any"}, {"type": "function", "function": {"name": "f"}}])
-def test_claude_does_not_think_where_the_client_forces_a_tool(choice: Any):
+def test_claude_does_not_think_where_the_client_forces_a_tool(choice: Any) -> None:
     params: dict[str, Value] = {"thinking_budget": 2_000, "temperature": 0.3}
     assert sent("claude-sonnet-4-5", "anthropic", params, tool_choice=choice) == {"temperature": 0.3}
     assert sent("claude-sonnet-4-5", "anthropic", params, tool_choice="auto") == {"thinking_budget": 2_000}
@@ -267,7 +269,9 @@ def test_claude_does_not_think_where_the_client_forces_a_tool(choice: Any):
         ({}, {"reasoning_effort": "none"}),
     ],
 )
-def test_what_does_not_reach_gpt_5_does_not_stop_it_from_thinking(params: dict[str, Value], body: dict[str, Any]):
+def test_what_does_not_reach_gpt_5_does_not_stop_it_from_thinking(
+    params: dict[str, Value], body: dict[str, Any]
+) -> None:
     assert "temperature" not in sent("gpt-5", "openai", {"temperature": 0.3} | params, **body)
 
 
@@ -284,18 +288,18 @@ def test_what_does_not_reach_gpt_5_does_not_stop_it_from_thinking(params: dict[s
         ("grok-4.20-non-reasoning", "xai", 64),
     ],
 )
-def test_only_models_that_think_are_left_room(model: str, provider: str, tokens: int):
+def test_only_models_that_think_are_left_room(model: str, provider: str, tokens: int) -> None:
     assert sent(model, provider, {"max_tokens": 64}) == {"max_tokens": tokens}
 
 
-def test_a_raw_completion_does_not_think():
+def test_a_raw_completion_does_not_think() -> None:
     assert sent("Qwen/Qwen3-8B", "vllm", {"max_tokens": 64, "temperature": 0.3}, "completions") == {
         "max_tokens": 64,
         "temperature": 0.3,
     }
 
 
-def test_a_cap_is_no_longer_than_the_model_can_answer():
+def test_a_cap_is_no_longer_than_the_model_can_answer() -> None:
     assert sent("gpt-4.1", "openai", {"max_tokens": 1_000_000}) == {"max_tokens": 32_768}
 
 
@@ -303,17 +307,17 @@ def test_a_cap_is_no_longer_than_the_model_can_answer():
     ("provider", "top_k"),
     [("vllm", -1), ("sglang", -1), ("llamacpp", 0), ("openrouter", 0), ("dashscope", None), ("fireworks", None)],
 )
-def test_top_k_that_is_off_stays_off_and_never_becomes_greedy(provider: str, top_k: int | None):
+def test_top_k_that_is_off_stays_off_and_never_becomes_greedy(provider: str, top_k: int | None) -> None:
     assert sent("m", provider, {"top_k": -1}) == ({} if top_k is None else {"top_k": top_k})
 
 
 @pytest.mark.parametrize(("provider", "model", "least"), [("moonshot", "moonshot-v1-8k", 0.3), ("vllm", "m", 0.01)])
-def test_several_answers_need_some_temperature(provider: str, model: str, least: float):
+def test_several_answers_need_some_temperature(provider: str, model: str, least: float) -> None:
     assert sent(model, provider, {"temperature": 0}, n=1) == {"temperature": 0}
     assert sent(model, provider, {"temperature": 0}, n=3) == {"temperature": least}
 
 
-def test_a_provider_that_nobody_listed_counts_as_compatible():
+def test_a_provider_that_nobody_listed_counts_as_compatible() -> None:
     assert sent("m", "together_ai", GUIDE) == sent("m", "compatible", GUIDE)
 
 
@@ -334,34 +338,55 @@ def test_a_provider_that_nobody_listed_counts_as_compatible():
 )
 def test_a_parameter_that_would_not_act_is_not_honoured(
     param: str, model: str, provider: str, params: dict[str, Value], body: dict[str, Any]
-):
+) -> None:
     surface = "responses" if param == "seed" else "chat"
     assert CAPABILITIES.honours(param, Target(model, provider, surface), params, body) is None
 
 
-def test_what_is_honoured_has_the_models_own_limits():
+def test_what_is_honoured_has_the_models_own_limits() -> None:
     assert CAPABILITIES.honours("temperature", Target("claude-sonnet-4-6", "anthropic"), {}, {}) == Range(0, 1)
     assert CAPABILITIES.honours("reasoning_effort", Target("deepseek-v4-pro", "deepseek"), {}, {}) == ("high", "max")
     assert CAPABILITIES.honours("verbosity", Target("gpt-5", "openai"), {}, {}) == ("low", "medium", "high")
 
 
-def test_a_slip_in_the_overlay_is_named_with_what_was_meant(tmp_path: Path):
+def test_a_slip_in_the_overlay_is_named_with_what_was_meant(tmp_path: Path) -> None:
     slip = tmp_path / "capabilities.yaml"
     slip.write_text("surfaces: {}\nproviders: {compatible: {}}\nmodels: [{match: [m], drop: [temprature]}]\n")
     with pytest.raises(ValidationError, match="did you mean temperature"):
         Capabilities.load(slip)
 
 
-def test_what_makers_recommend_is_legal_for_their_own_models():
-    for model, provider in [("deepseek-v4-pro", "deepseek"), ("Qwen/Qwen3.5-27B", "vllm"), ("openai/gpt-oss-20b", "vllm"),
-                            ("claude-sonnet-4-6", "anthropic"), ("gemini-3-pro", "gemini"), ("kimi-k2-instruct", "moonshot")]:  # fmt: skip
-        for vendor in load().vendors:
-            if vendor.match.match(model.rsplit("/", 1)[-1]):
-                mode: dict[str, Value] = {"thinking": False} if vendor.thinking is False else {}
-                for task in ({}, *vendor.tasks.values()):
-                    values = {k: v for k, v in {**vendor.set, **task}.items() if isinstance(v, int | float)}
-                    kept = sent(model, provider, values | mode)
-                    assert kept.items() >= values.items() or vendor.thinking is not False
+@pytest.mark.parametrize(
+    ("model", "provider"),
+    [
+        ("deepseek-v4-pro", "deepseek"),
+        ("deepseek-ai/DeepSeek-V3-0324", "vllm"),
+        ("Qwen/Qwen3.5-27B", "vllm"),
+        ("Qwen/Qwen3-8B", "sglang"),
+        ("openai/gpt-oss-20b", "vllm"),
+        ("claude-sonnet-4-6", "anthropic"),
+        ("gemini-3-pro", "gemini"),
+        ("kimi-k2-0905-preview", "moonshot"),
+        ("kimi-k2.6", "moonshot"),
+        ("mistral-small-latest", "mistral"),
+    ],
+)
+def test_what_a_maker_recommends_its_own_model_takes(model: str, provider: str) -> None:
+    bare = model.rsplit("/", 1)[-1]
+    vendor = next(v for v in load(LIBRARY).vendors if v.thinking is not True and v.match.match(bare))
+    for task in ({}, *vendor.tasks.values()):
+        values: dict[str, Value] = {k: v for k, v in {**vendor.set, **task}.items() if isinstance(v, int | float)}
+        template = {"enable_thinking": False, "thinking": False}
+        assert sent(model, provider, values, thinking={"type": "disabled"}, chat_template_kwargs=template) == values
+
+
+def test_deepseeks_table_is_for_its_api_and_not_for_weights() -> None:
+    def chat_temperature(model: str) -> Any:
+        vendor = next(v for v in load(LIBRARY).vendors if v.thinking is not True and v.match.match(model))
+        return {**vendor.set, **vendor.tasks.get("chat", {})}["temperature"]
+
+    assert chat_temperature("deepseek-v4-flash") == 1.3
+    assert chat_temperature("DeepSeek-V3-0324") == 0.3
 
 
 any_target = st.builds(
@@ -394,7 +419,7 @@ owned = st.frozensets(st.sampled_from(sorted(PARAMETERS)))
 @given(params, any_target, contexts, owned)
 def test_fitting_is_settled_adds_nothing_and_accounts_for_every_change(
     given_params: dict[str, Value], target: Target, body: dict[str, Any], client: frozenset[str]
-):
+) -> None:
     fitted = CAPABILITIES.fit(given_params, target, body, client)
     assert set(fitted.params) <= set(given_params)
     assert {c.reason for c in fitted.changes} <= REASONS
@@ -412,7 +437,7 @@ def test_fitting_is_settled_adds_nothing_and_accounts_for_every_change(
 @given(params, any_target, contexts)
 def test_what_is_sent_is_within_what_the_target_honours(
     given_params: dict[str, Value], target: Target, body: dict[str, Any]
-):
+) -> None:
     fitted = dict(CAPABILITIES.fit(given_params, target, body).params)
     for param, value in fitted.items():
         others = {k: v for k, v in fitted.items() if k != param}
@@ -424,7 +449,7 @@ def test_what_is_sent_is_within_what_the_target_honours(
 
 
 @given(params, any_target)
-def test_no_two_that_exclude_each_other_are_sent(given_params: dict[str, Value], target: Target):
+def test_no_two_that_exclude_each_other_are_sent(given_params: dict[str, Value], target: Target) -> None:
     fitted = CAPABILITIES.fit(given_params, target, {}).params
     if target.model.startswith("claude-sonnet-4") or target.provider == "mistral":
         assert not {"temperature", "top_p"} <= fitted.keys()

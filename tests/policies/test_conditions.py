@@ -36,7 +36,7 @@ legal = Context(
         ({"length": {"max": 20}}, True),
     ],
 )
-def test_a_condition_holds_when_all_its_keys_do(when: dict[str, object], holds: bool):
+def test_a_condition_holds_when_all_its_keys_do(when: dict[str, object], holds: bool) -> None:
     assert compile_when(when).holds(legal) is holds
 
 
@@ -44,7 +44,7 @@ def test_a_condition_holds_when_all_its_keys_do(when: dict[str, object], holds: 
     ("text", "holds"),
     [("Is it legal?", True), ("LEGALLY binding", True), ("illegal move", False), ("paralegal", False)],
 )
-def test_a_latin_cue_starts_where_a_word_starts(text: str, holds: bool):
+def test_a_latin_cue_starts_where_a_word_starts(text: str, holds: bool) -> None:
     assert compile_when({"contains": ["legal"]}).holds(Context(text=text)) is holds
 
 
@@ -60,6 +60,6 @@ def test_a_latin_cue_starts_where_a_word_starts(text: str, holds: bool):
         {"turn": {"min": "a"}},
     ],
 )
-def test_a_condition_of_the_wrong_type_is_refused_by_its_key(when: dict[str, object]):
+def test_a_condition_of_the_wrong_type_is_refused_by_its_key(when: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(when))):
         compile_when(when)

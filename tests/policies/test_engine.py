@@ -25,7 +25,7 @@ def decide(
     return engine.decide(Context(**given_context), body or {}, allocations or Allocations())
 
 
-def test_each_rung_stands_above_the_one_before():
+def test_each_rung_stands_above_the_one_before() -> None:
     policy = """
 vendors: [{match: ["gpt-4*"], set: {temperature: 0.1, top_p: 0.11}}]
 defaults: {set: {temperature: 0.2, frequency_penalty: 0.2}}
@@ -48,14 +48,14 @@ rules:
     assert rungs == sorted(rungs)
 
 
-def test_unset_takes_a_value_away():
+def test_unset_takes_a_value_away() -> None:
     assert (
         "temperature"
         not in decide("defaults: {set: {temperature: 0.2}}\ntasks: {code: {set: {temperature: unset}}}").params
     )
 
 
-def test_a_plain_value_of_a_higher_rung_ends_a_schedule():
+def test_a_plain_value_of_a_higher_rung_ends_a_schedule() -> None:
     policy = (
         "defaults: {set: {temperature: [0.9, 0.1]}}\nrules: [{name: r, when: {task: code}, set: {temperature: 0.5}}]"
     )
@@ -64,24 +64,24 @@ def test_a_plain_value_of_a_higher_rung_ends_a_schedule():
 
 
 @pytest.mark.parametrize(("rule", "sent"), [("default", 1.5), ("override", 0.4), ("clamp", 0.8)])
-def test_precedence_is_as_declared(rule: str, sent: float):
+def test_precedence_is_as_declared(rule: str, sent: float) -> None:
     policy = f"defaults: {{set: {{temperature: 0.4}}, client: {rule}}}\ntasks: {{code: {{bounds: {{temperature: [0.1, 0.8]}}}}}}"
     unbounded = policy.split("\n")[0]
     assert decide(policy if rule == "clamp" else unbounded, {"temperature": 1.5}).params["temperature"] == sent
 
 
-def test_a_forbidden_parameter_raises():
+def test_a_forbidden_parameter_raises() -> None:
     with pytest.raises(ParameterForbiddenError, match="temperature"):
         decide("defaults: {client: {temperature: forbid}}", {"temperature": 1})
 
 
-def test_a_librarys_default_counts_as_not_sent():
+def test_a_librarys_default_counts_as_not_sent() -> None:
     policy = "defaults: {set: {temperature: 0.4}, ignore_client_values: {temperature: [0, 1]}}"
     assert decide(policy, {"temperature": 0}).params["temperature"] == 0.4
     assert decide(policy, {"temperature": 0.2}).params["temperature"] == 0.2
 
 
-def test_clamp_without_bounds_takes_the_policys_limit_as_ceiling():
+def test_clamp_without_bounds_takes_the_policys_limit_as_ceiling() -> None:
     policy = "defaults: {set: {max_tokens: 100}, client: {max_tokens: clamp}}"
     assert decide(policy, {"max_completion_tokens": 999}).params["max_tokens"] == 100
     assert decide(policy, {"max_tokens": 50}).params["max_tokens"] == 50
@@ -97,7 +97,7 @@ def table(cell: str, arm: str) -> Allocations:
 CELL = "*|code|gpt-4.1|direct|1|temperature"
 
 
-def test_an_arm_is_drawn_and_says_with_which_probability():
+def test_an_arm_is_drawn_and_says_with_which_probability() -> None:
     decision = decide(LEARN, allocations=table(CELL, "0.7"))
     assert decision.draw is not None
     assert (decision.params["temperature"], decision.draw.arm, decision.draw.cell) == (0.7, "0.7", CELL)
@@ -106,7 +106,7 @@ def test_an_arm_is_drawn_and_says_with_which_probability():
     assert decision.effective
 
 
-def test_observe_serves_the_policys_value_and_learns_from_it():
+def test_observe_serves_the_policys_value_and_learns_from_it() -> None:
     decision = decide(LEARN.replace("apply", "observe"), allocations=table(CELL, "0.7"))
     assert decision.params["temperature"] == 0.5
     assert decision.draw is not None
@@ -114,11 +114,11 @@ def test_observe_serves_the_policys_value_and_learns_from_it():
 
 
 @pytest.mark.parametrize("context", [{"tool_loop": True}, {"model": "o3"}, {"mode": "bypass"}])
-def test_nothing_is_tried_where_it_must_not_or_cannot_act(context: dict[str, Any]):
+def test_nothing_is_tried_where_it_must_not_or_cannot_act(context: dict[str, Any]) -> None:
     assert decide(LEARN, allocations=table(CELL, "0.7"), **context).draw is None
 
 
-def test_no_arm_crosses_the_bounds():
+def test_no_arm_crosses_the_bounds() -> None:
     policy = LEARN + "tasks: {code: {bounds: {temperature: [0, 0.5]}}}"
     decision = decide(policy, allocations=table(CELL, "0.9"))
     assert decision.params["temperature"] == 0.5
@@ -126,7 +126,7 @@ def test_no_arm_crosses_the_bounds():
     assert decision.draw.grid == ("0.1", "0.3", "0.5")
 
 
-def test_where_no_temperature_acts_the_next_parameter_is_tuned():
+def test_where_no_temperature_acts_the_next_parameter_is_tuned() -> None:
     decision = decide(LEARN + "  \n", model="o3")
     assert decision.draw is None
     both = LEARN.replace("0.9]}", "0.9], reasoning_effort: [low, medium, high]}")
@@ -142,7 +142,9 @@ def test_where_no_temperature_acts_the_next_parameter_is_tuned():
     st.sampled_from(["0.1", "0.9"]),
     st.booleans(),
 )
-def test_a_bound_is_never_crossed_by_anyone(policy_value: float, client_value: float, rule: str, arm: str, sent: bool):
+def test_a_bound_is_never_crossed_by_anyone(
+    policy_value: float, client_value: float, rule: str, arm: str, sent: bool
+) -> None:
     policy = f"""
 defaults: {{set: {{temperature: {policy_value:.9f}}}, client: {rule}, bounds: {{temperature: [0.25, 0.6]}}}}
 adapt: {{mode: apply, arms: {{temperature: [0.1, 0.3, 0.5, 0.9]}}}}

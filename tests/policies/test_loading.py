@@ -17,14 +17,14 @@ def problems(text: str, more: str | None = None) -> str:
     return str(e.value)
 
 
-def test_the_shipped_library_loads():
+def test_the_shipped_library_loads() -> None:
     policy = load(LIBRARY)
     assert policy.name == "library"
     assert {"code", "chat", "creative_writing"} <= set(policy.tasks)
     assert policy.vendors
 
 
-def test_vendor_recommendations_stand_below_any_policy(tmp_path: Path):
+def test_vendor_recommendations_stand_below_any_policy(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("version: 1\n")
     assert load(file).vendors
@@ -59,21 +59,21 @@ def test_vendor_recommendations_stand_below_any_policy(tmp_path: Path):
         ("version: 1\ntasks: {code: {set: {stop: ['']}}}", "list of non-empty strings"),
     ],
 )
-def test_a_refusal_names_file_key_reason_and_remedy(text: str, said: str):
+def test_a_refusal_names_file_key_reason_and_remedy(text: str, said: str) -> None:
     assert said in problems(text)
 
 
-def test_all_problems_are_told_at_once():
+def test_all_problems_are_told_at_once() -> None:
     said = problems("version: 1\ntasks: {code: {set: {top_j: 1, temperature: 9}}}")
     assert len(said.splitlines()) == 2
 
 
-def test_two_files_that_set_the_same_key_are_refused():
+def test_two_files_that_set_the_same_key_are_refused() -> None:
     text = "version: 1\ntasks: {code: {set: {temperature: 0.1}}}"
     assert "is also set in a.yaml" in problems(text, text)
 
 
-def test_unset_is_a_value_and_an_arm():
+def test_unset_is_a_value_and_an_arm() -> None:
     policy = parse(
         {
             "a.yaml": "version: 1\ndefaults: {set: {temperature: unset}}\nadapt: {arms: {temperature: [1.1, unset, 0.1]}}"
@@ -84,7 +84,7 @@ def test_unset_is_a_value_and_an_arm():
     assert policy.adaptation.arms["temperature"] == (0.1, 1.1, None)
 
 
-def test_learning_can_differ_by_task():
+def test_learning_can_differ_by_task() -> None:
     policy = parse(
         {
             "a.yaml": """
@@ -102,7 +102,7 @@ tasks: {code: {adapt: {mode: bypass, explore: 0.1}}}
     assert policy.adaptation_of("code").arms == policy.adaptation.arms
 
 
-def test_an_edit_that_cannot_be_run_leaves_the_old_policy(tmp_path: Path):
+def test_an_edit_that_cannot_be_run_leaves_the_old_policy(tmp_path: Path) -> None:
     file = tmp_path / "p.yaml"
     file.write_text("version: 1\ndefaults: {set: {temperature: 0.1}}")
     book = PolicyBook.open(file)
@@ -120,7 +120,7 @@ def test_an_edit_that_cannot_be_run_leaves_the_old_policy(tmp_path: Path):
     assert book.problems == ()
 
 
-def test_a_deleted_policy_file_leaves_the_old_policy(tmp_path: Path):
+def test_a_deleted_policy_file_leaves_the_old_policy(tmp_path: Path) -> None:
     file = tmp_path / "p.yaml"
     file.write_text("version: 1")
     book = PolicyBook.open(file)
@@ -129,6 +129,6 @@ def test_a_deleted_policy_file_leaves_the_old_policy(tmp_path: Path):
     assert "cannot be read" in str(book.problems[0])
 
 
-def test_a_folder_without_policies_says_so(tmp_path: Path):
+def test_a_folder_without_policies_says_so(tmp_path: Path) -> None:
     with pytest.raises(InvalidPolicyError, match=r"has no \.yaml file"):
         load(tmp_path)

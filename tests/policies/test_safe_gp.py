@@ -27,13 +27,13 @@ def simulate(means: list[float], baseline: int, seed: int, requests: int = 2_000
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_most_traffic_moves_to_the_better_arms(seed: int):
+def test_most_traffic_moves_to_the_better_arms(seed: int) -> None:
     means = [0.8 - 1.5 * (x - 0.8) ** 2 for x in GRID]
     p = simulate(means, GRID.index(0.5), seed)
     assert sum(p[3:5]) >= 0.8
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_where_the_policy_is_right_it_keeps_nearly_all(seed: int):
+def test_where_the_policy_is_right_it_keeps_nearly_all(seed: int) -> None:
     means = [0.8 - 1.5 * (x - 0.5) ** 2 for x in GRID]
     assert sum(simulate(means, GRID.index(0.5), seed)[1:4]) >= 0.95

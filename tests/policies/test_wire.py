@@ -26,7 +26,7 @@ def written(
     return changed
 
 
-def test_the_limit_has_one_name_on_the_wire():
+def test_the_limit_has_one_name_on_the_wire() -> None:
     assert written({"max_tokens": 5}, {"max_tokens": 5}, "o3") == {"max_completion_tokens": 5}
     assert written({"max_tokens": 5, "max_completion_tokens": 9}, {"max_tokens": 5}) == {"max_tokens": 5}
     assert written({"max_completion_tokens": 9}, {"max_tokens": 5}) == {"max_completion_tokens": 5}
@@ -44,7 +44,7 @@ def test_the_limit_has_one_name_on_the_wire():
         ("chat", {"stop": ("a",), "verbosity": "low"}, {"stop": ["a"], "verbosity": "low"}),
     ],
 )
-def test_each_surface_has_its_own_names(surface: str, after: dict[str, Value], body: dict[str, Any]):
+def test_each_surface_has_its_own_names(surface: str, after: dict[str, Value], body: dict[str, Any]) -> None:
     assert written({}, after, surface=surface) == body
 
 
@@ -66,11 +66,11 @@ def test_each_surface_has_its_own_names(surface: str, after: dict[str, Value], b
         ("dashscope", {"thinking": True}, {"enable_thinking": True}),
     ],
 )
-def test_each_server_has_its_own_names(provider: str, after: dict[str, Value], body: dict[str, Any]):
+def test_each_server_has_its_own_names(provider: str, after: dict[str, Value], body: dict[str, Any]) -> None:
     assert written({}, after, "m", provider) == body
 
 
-def test_neighbours_in_a_nested_object_stay():
+def test_neighbours_in_a_nested_object_stay() -> None:
     body = {"chat_template_kwargs": {"x": 1}, "reasoning": {"effort": "high", "summary": "auto"}}
     assert written(body, {"thinking": False}, "m", "vllm") == {
         "chat_template_kwargs": {"x": 1, "enable_thinking": False},
@@ -93,7 +93,7 @@ def test_neighbours_in_a_nested_object_stay():
         ({"repeat_penalty": 1.1}, {"repetition_penalty": 1.1}),
     ],
 )
-def test_only_values_of_the_right_type_are_read(body: dict[str, Any], values: dict[str, Value]):
+def test_only_values_of_the_right_type_are_read(body: dict[str, Any], values: dict[str, Value]) -> None:
     assert read(body, "chat") == values
 
 
@@ -101,13 +101,13 @@ bodies = st.dictionaries(st.text(), st.none() | st.integers() | st.text() | st.l
 
 
 @given(bodies, st.sampled_from(["temperature", "top_p"]), st.floats(0, 1))
-def test_unknown_fields_survive_every_edit(body: dict[str, Any], param: str, value: float):
+def test_unknown_fields_survive_every_edit(body: dict[str, Any], param: str, value: float) -> None:
     body = {k: v for k, v in body.items() if k not in ("temperature", "top_p")}
     assert written(body, {param: value}) == body | {param: value}
 
 
 @given(bodies)
-def test_what_the_client_sent_stays_as_it_is_when_nothing_was_decided(body: dict[str, Any]):
+def test_what_the_client_sent_stays_as_it_is_when_nothing_was_decided(body: dict[str, Any]) -> None:
     assert written(body, read(body, "chat")) == body
 
 
@@ -137,12 +137,12 @@ def test_what_the_client_sent_stays_as_it_is_when_nothing_was_decided(body: dict
 @pytest.mark.parametrize("surface", ["chat", "messages"])
 def test_a_thinking_object_is_one_that_the_model_takes(
     model: str, body: dict[str, Any], after: dict[str, Value], sent: dict[str, Any] | None, surface: str
-):
+) -> None:
     changed = written({"thinking": body} if body else {}, after, model, "anthropic", surface)
     assert changed == ({"thinking": sent} if sent else {})
 
 
-def test_the_surface_names_the_limit_before_the_model_does():
+def test_the_surface_names_the_limit_before_the_model_does() -> None:
     assert written({"max_output_tokens": 9}, {"max_tokens": 9}, "gpt-5", "openai", "responses") == {
         "max_output_tokens": 9
     }
@@ -150,7 +150,7 @@ def test_the_surface_names_the_limit_before_the_model_does():
     assert written({}, {"max_tokens": 9}, "gpt-5", "openai", "chat") == {"max_completion_tokens": 9}
 
 
-def test_openrouter_gathers_reasoning_in_one_object():
+def test_openrouter_gathers_reasoning_in_one_object() -> None:
     after: dict[str, Value] = {"thinking": True, "thinking_budget": 2_000}
     assert written({"reasoning": {"exclude": True}, "thinking": {"type": "enabled"}}, after, "m", "openrouter") == {
         "reasoning": {"exclude": True, "enabled": True, "max_tokens": 2_000}
@@ -158,11 +158,11 @@ def test_openrouter_gathers_reasoning_in_one_object():
 
 
 @pytest.mark.parametrize("model", ["deepseek-ai/DeepSeek-V3.1", "ibm-granite/granite-3.2-8b-instruct"])
-def test_some_templates_call_it_thinking(model: str):
+def test_some_templates_call_it_thinking(model: str) -> None:
     assert written({}, {"thinking": True}, model, "vllm") == {"chat_template_kwargs": {"thinking": True}}
 
 
-def test_a_server_that_may_end_loops_is_told_so_or_nothing():
+def test_a_server_that_may_end_loops_is_told_so_or_nothing() -> None:
     looped = {"repetition_detection": {"max_pattern_size": 5, "min_count": 9}}
     assert written(looped, {"early_stopping": True}, "m", "vllm") == looped
     assert written(looped, {"early_stopping": False}, "m", "vllm") == {}
@@ -170,14 +170,14 @@ def test_a_server_that_may_end_loops_is_told_so_or_nothing():
 
 
 @pytest.mark.parametrize("junk", [[], "high", 7, None, {"effort": {}}, {"type": 3}])
-def test_objects_of_another_shape_are_left_to_the_upstream(junk: Any):
+def test_objects_of_another_shape_are_left_to_the_upstream(junk: Any) -> None:
     body = {"reasoning": junk, "thinking": junk, "chat_template_kwargs": junk, "output_config": junk}
     assert read(body, "chat") == {}
     assert written(body, {"temperature": 0.5}) == body | {"temperature": 0.5}
 
 
 @pytest.mark.parametrize("junk", [[], "high", 7, None])
-def test_what_cannot_be_read_gives_way_to_what_a_policy_sets(junk: Any):
+def test_what_cannot_be_read_gives_way_to_what_a_policy_sets(junk: Any) -> None:
     assert written({"temperature": "0.5", "reasoning": junk}, {"temperature": 0.2}, surface="responses") == {
         "temperature": 0.2,
         "reasoning": junk,
@@ -217,7 +217,7 @@ sent_by_clients = st.fixed_dictionaries(
 @given(sent_by_clients, decided, targets)
 def test_what_was_decided_is_what_a_reader_of_the_new_body_finds(
     body: dict[str, Any], given_params: dict[str, Value], target: Target
-):
+) -> None:
     fitted = CAPABILITIES.fit(read(body, target.surface) | given_params, target, body)
     changed = dict(body)
     apply(changed, edits(read(body, target.surface), fitted.params, CAPABILITIES.names(target), target.surface, body))
@@ -231,6 +231,8 @@ def test_what_was_decided_is_what_a_reader_of_the_new_body_finds(
 
 
 @given(sent_by_clients, decided, targets)
-def test_edits_are_settled_after_one_round(body: dict[str, Any], given_params: dict[str, Value], target: Target):
+def test_edits_are_settled_after_one_round(
+    body: dict[str, Any], given_params: dict[str, Value], target: Target
+) -> None:
     once = written(body, given_params, target.model, target.provider, target.surface)
     assert written(once, given_params, target.model, target.provider, target.surface) == once

@@ -36,7 +36,7 @@ def settings(tmp_path: Path, text: str) -> Settings:
     return read(file)
 
 
-def test_the_file_of_the_documentation_works_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_file_of_the_documentation_works_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-d")
     monkeypatch.setenv("TEAM_A_KEY", "sk-a")
     found = settings(tmp_path, DESIGN)
@@ -65,13 +65,13 @@ def test_the_file_of_the_documentation_works_as_it_stands(tmp_path: Path, monkey
         ("a: [", "is not YAML"),
     ],
 )
-def test_a_mistake_is_named_with_its_remedy(tmp_path: Path, text: str, said: str):
+def test_a_mistake_is_named_with_its_remedy(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(SettingsError) as e:
         settings(tmp_path, text)
     assert said in str(e.value)
 
 
-def test_without_a_file_the_environment_chooses():
+def test_without_a_file_the_environment_chooses() -> None:
     assert [u.name for u in from_environment({}).upstreams] == ["local"]
     assert [u.name for u in from_environment({"DEEPSEEK_API_KEY": "a", "OPENAI_API_KEY": "b"}).upstreams] == [
         "deepseek",
@@ -79,11 +79,11 @@ def test_without_a_file_the_environment_chooses():
     ]
 
 
-def test_an_open_proxy_is_refused_outside_loopback():
+def test_an_open_proxy_is_refused_outside_loopback() -> None:
     with pytest.raises(SettingsError, match="Add keys"):
         require_safe(from_environment({}).model_copy(update={"host": "0.0.0.0"}))
 
 
-def test_a_file_that_is_not_there_says_so(tmp_path: Path):
+def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read"):
         load(tmp_path / "nope.yaml")

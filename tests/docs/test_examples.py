@@ -1,0 +1,48 @@
+"""The examples of README and docs run."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from policies.loading import parse
+from router.settings import read
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """(page, text) of every fenced block of a language; an indented fence is a step of a list."""
+    found = []
+    for page in PAGES:
+        for indent, text in re.findall(
+            rf"^( *)```{language}\n(.*?)^\1```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
+        ):
+            found.append((page.name, "\n".join(line.removeprefix(indent) for line in text.splitlines())))
+    return found
+
+
+@pytest.mark.parametrize(("page", "text"), [b for b in blocks("yaml") if b[1].startswith("version:")])
+def test_a_policy_of_the_docs_loads(page: str, text: str) -> None:
+    assert parse({page: text}, "docs")
+
+
+@pytest.mark.parametrize(("page", "text"), [b for b in blocks("yaml") if "upstreams:" in b[1]])
+def test_settings_of_the_docs_load(page: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "k")
+    monkeypatch.setenv("TEAM_A_KEY", "k")
+    (tmp_path / "setpoint.yaml").write_text(text, "utf-8")
+    assert read(tmp_path / "setpoint.yaml").upstreams
+
+
+async def test_the_python_of_the_readme_runs(proxy: Any) -> None:
+    import asyncio
+
+    ((_, code),) = blocks("python")
+    assert "127.0.0.1:8300" in code
+    scope: dict[str, Any] = {}
+    await asyncio.to_thread(exec, code.replace("http://127.0.0.1:8300", proxy.url), scope)
+    assert scope["answer"].choices[0].message.content == "Hello there."
+    scope["client"].close()
