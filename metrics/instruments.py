@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import prometheus_client
@@ -229,7 +230,13 @@ class Instruments:
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # not annotated upstream
         return generate_latest(registry), prometheus_client.CONTENT_TYPE_LATEST
 
-    def worker_died(self, pid: int) -> None:
-        """Takes a dead worker's gauges out; its counters stay."""
-        if self._shared:
-            multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call] # not annotated upstream
+
+def forget_dead_workers(folder: Path) -> None:
+    """Takes the gauges of workers that have died out of the metrics; their counters stay."""
+    for pid in {int(file.stem.rsplit("_", 1)[1]) for file in folder.glob("gauge_live*_*.db")}:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            multiprocess.mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call] # not annotated upstream
+        except PermissionError:
+            continue

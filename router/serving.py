@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from metrics.embedded import start_embedded
+from metrics.instruments import forget_dead_workers
 from policies import loading
 from router.app import create_app
 from router.errors import SettingsError
@@ -49,6 +50,7 @@ def worker() -> FastAPI:
     """The application of one of several workers, from what the supervisor left in the environment."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, datefmt="%H:%M:%S")
     settings = load()
+    forget_dead_workers(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
     return create_app(settings, store_url=os.environ[STORE], local_url=os.environ.get(LOCAL))
 
 
@@ -107,6 +109,7 @@ def _local_model(started: ExitStack) -> str:
     model = LocalModel(_free_port())
     started.callback(model.stop)
     model.wait()
+    os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1")))
     return model.url
 
 
