@@ -82,11 +82,11 @@ def _allowed(arm: Value | None, bounds: Range | None, honoured: Range | tuple[st
 def position(parameter: str, value: Value | None) -> float:
     """Where an arm stands on its axis; 0.2 is a small step, as it is for temperature.
 
-    `unset` stands where most servers' default does: temperature and top_p 1, everything else off at 0.
+    `unset` stands where most servers' default does: temperature and top_p 1, a choice just below its middle, the rest at 0.
     """
     row = PARAMETERS[parameter]
     if value is None:
-        return 1.0 if parameter in ("temperature", "top_p") else 0.0
+        return 1.0 if parameter in ("temperature", "top_p") else 0.1 * (len(row.choices) - 1.5) if row.choices else 0.0
     if row.choices:
         return 0.2 * row.choices.index(str(value)) if value in row.choices else 0.0
     if row.ceiling and isinstance(value, int):

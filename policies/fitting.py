@@ -118,9 +118,17 @@ class Fitting:
             if isinstance(value, tuple):
                 self._clamp_stops(param, value)
             elif param == "reasoning_effort":
-                self._put(param, self.limits.level(str(value)), RANGE)
+                self._clamp_effort(param, str(value))
             elif PARAMETERS[param].numeric and isinstance(value, int | float):
                 self._clamp_number(param, value)
+
+    def _clamp_effort(self, param: str, effort: str) -> None:
+        """`none` where it is no level but the habit is said by leaving it out: `low` would switch thinking on."""
+        level = self.limits.level(effort)
+        if self.limits.efforts and level not in self.limits.efforts and level == "none":
+            self._drop(param, RANGE)
+        else:
+            self._put(param, level, RANGE)
 
     def _clamp_number(self, param: str, value: float) -> None:
         row, limits = PARAMETERS[param], self.limits

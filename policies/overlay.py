@@ -141,8 +141,10 @@ class Limits:
         return self.refused.get(param) or (None if of_client else self.refused_policy.get(param))
 
     def level(self, effort: str) -> str:
-        """The effort level taken here that is nearest to the one asked for."""
+        """The effort level taken here that is nearest to the one asked for; `none` stays where no effort is the habit."""
         if not self.efforts or effort in self.efforts or effort not in EFFORTS:
+            return effort
+        if effort == self.default_effort == "none":
             return effort
         place = EFFORTS.index(effort)
         return min(self.efforts, key=lambda level: abs(EFFORTS.index(level) - place))

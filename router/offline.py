@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from time import time
 from typing import Any
@@ -22,9 +24,14 @@ from router.learning import allocations, served
 from router.local_model import MODEL
 from router.pipeline import Prepared
 from router.services import build
-from router.settings import Settings, load
+from router.settings import Provider, Settings, UpstreamSettings, load
 from router.surfaces import SURFACES
 
+_MAKERS: Mapping[str, Provider] = {
+    "gpt-oss": "vllm", "gpt": "openai", "o1": "openai", "o3": "openai", "o4": "openai", "claude": "anthropic", "deepseek": "deepseek",
+    "gemini": "gemini", "mistral": "mistral", "grok": "xai", "kimi": "moonshot", "moonshot": "moonshot", "glm": "zhipu", "qwen": "vllm",
+    "llama": "vllm",
+}  # fmt: skip
 NO_STORE = "redis://127.0.0.1:1"  # never connected to: explaining stores nothing
 
 
@@ -43,7 +50,20 @@ def prepare(body: dict[str, Any], config: Path | None, policies: Path | None, mo
     settings = load(config)
     if policies:
         settings = settings.model_copy(update={"policies": policies})
-    return asyncio.run(_prepare(settings, {"model": model or _first_model(settings), **body}))
+    model = model or _first_model(settings)
+    if not any(fnmatchcase(model.lower(), glob.lower()) for u in settings.upstreams for glob in u.serves()):
+        # Nobody serves it here: show what it would get from its maker.
+        maker = UpstreamSettings(
+            name="its-maker", base_url="http://127.0.0.1:1/v1", provider=_maker(model), models=["*"]
+        )
+        settings = settings.model_copy(update={"upstreams": [*settings.upstreams, maker]})
+    return asyncio.run(_prepare(settings, {"model": model, **body}))
+
+
+def _maker(model: str) -> Provider:
+    """Whose API a model is first served by, to go by its name."""
+    base = model.lower().rsplit("/", 1)[-1]
+    return next((provider for start, provider in _MAKERS.items() if base.startswith(start)), "compatible")
 
 
 async def _prepare(settings: Settings, body: dict[str, Any]) -> Prepared:

@@ -181,3 +181,19 @@ async def test_a_forbidden_parameter_is_refused_by_name(start: Any) -> None:
     proxy = await start("version: 1\ndefaults: {client: {seed: forbid}}")
     status, _, answer = await proxy.chat(seed=1)
     assert (status, answer["error"]["code"], answer["error"]["param"]) == (400, "parameter_forbidden", "seed")
+
+
+async def test_no_prompt_and_no_key_reaches_a_log(start: Any, caplog: pytest.LogCaptureFixture) -> None:
+    proxy = await start(keys=[KeySettings(tenant="a", key="sk-very-secret")])
+
+    def broken(ask: object) -> Any:
+        raise RuntimeError("no")
+
+    proxy.services.pipeline.classify = broken
+    key = {"authorization": "Bearer sk-very-secret"}
+    for model in ("gpt-4.1", "garbage", "cut", "limited"):
+        await proxy.chat("the treasure lies under the oak", model, key)
+    await proxy.chat("the treasure lies under the oak", headers={"authorization": "Bearer sk-other-secret"})
+    assert "the classifier failed" in caplog.text
+    assert "treasure" not in caplog.text
+    assert "secret" not in caplog.text

@@ -115,3 +115,13 @@ def test_several_workers_share_port_and_metrics(tmp_path: Path) -> None:
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
+
+
+def test_the_example_rates_real_answers(url: str) -> None:
+    script = Path(__file__).parent.parent.parent / "examples" / "rate-answers" / "rate.py"
+    env = os.environ | {"SETPOINT_URL": url.removesuffix("/v1")}
+    said = subprocess.run(
+        [sys.executable, str(script), "3"], env=env, capture_output=True, text=True, check=True
+    ).stdout
+    assert len(said.splitlines()) == 3
+    assert "credited" in said

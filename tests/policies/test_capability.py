@@ -275,6 +275,12 @@ def test_what_does_not_reach_gpt_5_does_not_stop_it_from_thinking(
     assert "temperature" not in sent("gpt-5", "openai", {"temperature": 0.3} | params, **body)
 
 
+def test_no_effort_is_not_turned_into_some_and_so_into_thinking() -> None:
+    params: dict[str, Value] = {"reasoning_effort": "none", "temperature": 0.3}
+    assert sent("claude-sonnet-4-6", "anthropic", params) == {"temperature": 0.3}
+    assert sent("claude-sonnet-4-6", "anthropic", params | {"reasoning_effort": "low"}) == {"reasoning_effort": "low"}
+
+
 @pytest.mark.parametrize(
     ("model", "provider", "tokens"),
     [
