@@ -70,7 +70,6 @@ _TABLE: tuple[Family, ...] = (
     Family("upstream_errors", "counter", "Failed calls of upstreams.", ("upstream", "kind")),
     Family("client_disconnects", "counter", "Clients that hung up before the end."),
     Family("learning_failures", "counter", "Failures of learning that requests did not notice."),
-    Family("rollbacks", "counter", "Cells sent back to their policy value."),
 )
 
 PREFIX = "setpoint_"

@@ -185,10 +185,6 @@ class Instruments:
         """Learning failed where no request noticed."""
         self._child("learning_failures").inc()
 
-    def rolled_back(self) -> None:
-        """A cell went back to its policy value."""
-        self._child("rollbacks").inc()
-
     # The store and the policies
 
     def store(self, *, up: bool, buffered: int) -> None:

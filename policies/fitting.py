@@ -187,7 +187,7 @@ class Fitting:
         thinking = thinks(limits, self.params, self.body)
         for param in list(self.params):
             reason = refused_by_mode(limits, param, thinking)
-            if reason:
+            if reason and self.params[param] != "none":  # the effort that keeps it from thinking is not inert
                 self._drop(param, reason)
         for param, only in fixed(limits, thinking).items():
             if param in self.params and self.params[param] != only:

@@ -50,7 +50,6 @@ def everything(instruments: Instruments, outcome: Outcome) -> None:
     instruments.upstream_failed("u", "timeout")
     instruments.disconnected()
     instruments.learning_failed()
-    instruments.rolled_back()
 
 
 def test_every_event_shows_on_the_page_and_every_family_has_an_event(finish: Finish, decide: Decide) -> None:

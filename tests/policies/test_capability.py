@@ -281,6 +281,11 @@ def test_no_effort_is_not_turned_into_some_and_so_into_thinking() -> None:
     assert sent("claude-sonnet-4-6", "anthropic", params | {"reasoning_effort": "low"}) == {"reasoning_effort": "low"}
 
 
+def test_the_effort_that_keeps_a_model_from_thinking_is_sent() -> None:
+    params: dict[str, Value] = {"reasoning_effort": "none", "max_tokens": 64}
+    assert sent("deepseek-v4-pro", "vllm", params) == params
+
+
 @pytest.mark.parametrize(
     ("model", "provider", "tokens"),
     [
