@@ -42,7 +42,9 @@ class Engine:
         drawn = self._arm(ladder, context, guards, target, body, thinking, allocations, client)
         won = settle(ladder, client, guards.client, guards.ignored, guards.bounds)
         _bound(ladder, guards.bounds)
-        fitted = self.capabilities.fit(ladder.values, target, body, client=won)
+        # A cap with a bound is meant as it is: no room for thinking is added on top of it.
+        meant = won | {"max_tokens"} if "max_tokens" in guards.bounds else won
+        fitted = self.capabilities.fit(ladder.values, target, body, client=meant)
         for change in fitted.changes:
             ladder.put("capability", change.reason, change.param, change.after)
         dropped = tuple((c.param, c.reason) for c in fitted.changes if c.after is None)

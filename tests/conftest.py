@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import io
 import json
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 import uvicorn
 from aiohttp import web
 
+from bench import free_port
 from metrics.embedded import EmbeddedServer, start_embedded
 from router.app import create_app
 from router.services import Services
@@ -153,13 +153,6 @@ class FakeUpstream:
         self.raw.append(await request.read())
         self.paths.append(f"{request.method} {request.raw_path}")
         return web.Response(body=self.raw[-1][::-1], content_type="application/octet-stream", status=201)
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-        return port
 
 
 @pytest.fixture

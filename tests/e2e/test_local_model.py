@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from openai import OpenAI
 
+from bench import free_port
 from router.local_model import MODEL
 
 pytestmark = pytest.mark.local_model
@@ -39,8 +40,9 @@ def serve(folder: Path, port: int, *more: str) -> "subprocess.Popen[str]":
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    process = serve(tmp_path_factory.mktemp("run"), 8399)
-    yield "http://127.0.0.1:8399/v1"
+    port = free_port()
+    process = serve(tmp_path_factory.mktemp("run"), port)
+    yield f"http://127.0.0.1:{port}/v1"
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)
     assert process.returncode in (0, -signal.SIGINT), said
@@ -93,12 +95,13 @@ def test_a_seed_and_a_json_schema_reach_the_model(url: str) -> None:
 
 
 def test_several_workers_share_port_and_metrics(tmp_path: Path) -> None:
-    process = serve(tmp_path, 8398, "--workers", "2")
+    port = free_port()
+    process = serve(tmp_path, port, "--workers", "2")
     try:
         body = json.dumps({"model": MODEL, "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}).encode()
         for _ in range(20):
             request = urllib.request.Request(
-                "http://127.0.0.1:8398/v1/chat/completions",
+                f"http://127.0.0.1:{port}/v1/chat/completions",
                 body,
                 {"content-type": "application/json", "connection": "close"},
             )
@@ -106,7 +109,7 @@ def test_several_workers_share_port_and_metrics(tmp_path: Path) -> None:
                 answer.read()
         totals = set()
         for _ in range(5):
-            with urllib.request.urlopen("http://127.0.0.1:8398/metrics") as page:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as page:
                 lines = page.read().decode().splitlines()
             totals.add(
                 sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("setpoint_requests_total{"))

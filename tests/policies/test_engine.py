@@ -153,3 +153,14 @@ adapt: {{mode: apply, arms: {{temperature: [0.1, 0.3, 0.5, 0.9]}}}}
     temperature = decision.params["temperature"]
     assert isinstance(temperature, int | float)
     assert 0.25 <= temperature <= 0.6
+
+
+def test_room_for_thinking_does_not_cross_a_bound() -> None:
+    policy = "defaults: {set: {max_tokens: 64}}"
+    assert decide(policy, model="o3").params["max_tokens"] == 64 + 1_024
+    assert (
+        decide(policy + "\nrules: [{name: r, when: {task: code}, bounds: {max_tokens: [1, 200]}}]", model="o3").params[
+            "max_tokens"
+        ]
+        == 64
+    )
