@@ -29,6 +29,7 @@ log = logging.getLogger("setpoint")
 
 POLICY_LOOKS = 0.25  # seconds between two looks at the policy files; an edit takes effect within 1 s
 PROBE_SECONDS = 30
+LAST_FLUSH = 5
 
 
 def create_app(settings: Settings, *, store_url: str, local_url: str | None = None) -> FastAPI:
@@ -78,9 +79,11 @@ async def _background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        pending = set(tasks)
+        while pending:  # again, should a task have missed it; the time is what the ledger takes for its last flush
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=LAST_FLUSH)
 
 
 async def _watch_policies(services: Services) -> None:

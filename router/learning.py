@@ -20,7 +20,9 @@ BANDIT = "safe_gp"
 
 async def learn(services: Services) -> None:
     """Recompute allocations every few seconds until cancelled; a failure keeps the last ones and is counted."""
-    while True:
+    me = asyncio.current_task()
+    # Asked, and not only interrupted: a wait inside redis-py can swallow a cancellation on Python 3.11.
+    while me is None or not me.cancelling():
         await asyncio.sleep(services.settings.refresh_seconds)
         try:
             statistics = await services.ledger.statistics()
