@@ -141,11 +141,11 @@ def _unit(x: csr_matrix) -> csr_matrix:
 
 
 def _body(text: str) -> list[str]:
-    return features.body(text)
+    return features.body(features.tokens(features.arranged(text)))
 
 
 def _head(text: str) -> list[str]:
-    return [HEAD_MARK + gram for gram in features.head(text)]
+    return [HEAD_MARK + gram for gram in features.head(features.arranged(text))]
 
 
 def _out_of_source(

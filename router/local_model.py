@@ -18,7 +18,7 @@ from router.errors import SettingsError
 
 MODEL = "smollm2-135m-instruct"
 CONTEXT, PARALLEL = 4_096, 4  # tokens per answer with its prompt; answers at once
-LONGEST = 512  # tokens of an answer that sets no limit
+LONGEST = 256  # tokens of an answer that sets no limit
 START_SECONDS = 60
 
 
@@ -48,7 +48,9 @@ def serve(port: int) -> None:
     params.port = port
     params.n_parallel, params.n_ctx = PARALLEL, CONTEXT * PARALLEL
     params.n_predict, params.ctx_shift = LONGEST, False  # so small a model does not always find an end
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = min(os.cpu_count() or 1, 4)
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = min(
+        max((os.cpu_count() or 2) - 1, 1), 4
+    )  # one core is for the proxy
     # llama.cpp's own defaults (0.8, top_k 40, top_p 0.95, min_p 0.05, temperature applied last) would colour every
     # request that sets nothing; an OpenAI client expects 1, 1 and no other sampler.
     sampling = params.sampling

@@ -119,6 +119,15 @@ class FakeUpstream:
     async def _garbage(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         return web.Response(text="<<<not json", content_type="application/json")
 
+    async def _empty(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        return web.Response(status=204)
+
+    async def _elsewhere(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        return web.Response(status=307, headers={"location": "http://127.0.0.1:9/v1/chat/completions"})
+
+    async def _page(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        return web.Response(text="<html>Sign in</html>", content_type="text/html")
+
     async def _endless(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         return await self._stream(request, chunks("endless", ["word "] * 10_000), pause=0.01)
 

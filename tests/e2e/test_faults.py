@@ -197,3 +197,19 @@ async def test_no_prompt_and_no_key_reaches_a_log(start: Any, caplog: pytest.Log
     assert "the classifier failed" in caplog.text
     assert "treasure" not in caplog.text
     assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_answers_without_a_body_end(proxy: Any, stream: bool) -> None:
+    for _ in range(3):
+        status, _, _ = await asyncio.wait_for(proxy.chat(model="empty", stream=stream), 10)
+        assert status == 204
+
+
+async def test_a_redirect_is_the_clients_to_follow_and_a_page_is_no_answer(proxy: Any) -> None:
+    body = {"model": "elsewhere", "messages": [{"role": "user", "content": "x"}]}
+    async with proxy.session.post(proxy.url + "/v1/chat/completions", json=body, allow_redirects=False) as r:
+        assert r.status == 307
+    for stream in (False, True):
+        status, _, answer = await proxy.chat(model="page", stream=stream)
+        assert (status, answer["error"]["code"]) == (502, "upstream_invalid")
