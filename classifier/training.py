@@ -141,11 +141,11 @@ def _unit(x: csr_matrix) -> csr_matrix:
 
 
 def _body(text: str) -> list[str]:
-    return features.body(features.tokens(features.arranged(text)))
+    return features.body(text)
 
 
 def _head(text: str) -> list[str]:
-    return [HEAD_MARK + gram for gram in features.head(features.arranged(text))]
+    return [HEAD_MARK + gram for gram in features.head(text)]
 
 
 def _out_of_source(
