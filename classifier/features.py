@@ -5,7 +5,7 @@ import re
 # A Latin word, a number, one Chinese character (each says as much as a short word), or one mark.
 _TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+|[\u3400-\u9fff]|```|[^\w\s]")
 HEAD, FIRST, LAST = 60, 400, 200  # characters of the head; tokens from the beginning and from the end
-LONGEST = 6_000  # characters: more hold more tokens than are looked at
+LONGEST = 3_600  # characters: more hold more tokens than are looked at
 
 
 def tokens(text: str) -> list[str]:
