@@ -103,7 +103,7 @@ class Fitting:
         params, limits = self.params, self.limits
         if not params.keys() & REASONING:
             return
-        if params.get("thinking") is False or (limits.min_budget and params.get("thinking_budget") == 0):
+        if params.get("thinking") is False or (limits.min_budget and _nothing(params.get("thinking_budget"))):
             self._drop("thinking_budget", BUDGET)
         if not limits.forced_tools and _forces_a_tool(self.body):
             for param in REASONING:
@@ -203,6 +203,11 @@ class Fitting:
         if self.limits.greedy and self.params.get("temperature") == 0:
             for param in _NUCLEUS:
                 self._drop(param, GREEDY)
+
+
+def _nothing(budget: Value | None) -> bool:
+    """Whether a budget leaves no thinking at all, also one that clamping would bring to 0."""
+    return isinstance(budget, int) and budget <= 0
 
 
 def _answers(body: Mapping[str, Any]) -> int:
