@@ -46,7 +46,7 @@ def cell_of(context: Context, adaptation: Adaptation, parameter: str, thinking: 
     """The cell that a request learns in: task × model × mode × turn bucket (× tenant), for one parameter."""
     tenant = context.tenant if adaptation.per_tenant else "*"
     mode = "thinking" if thinking else "direct"
-    return "|".join((_plain(tenant), context.task, _plain(context.model), mode, context.turn_bucket, parameter))
+    return "|".join((_plain(tenant), _plain(context.task), _plain(context.model), mode, context.turn_bucket, parameter))
 
 
 def _plain(text: str) -> str:

@@ -43,7 +43,7 @@ def create_app(settings: Settings, *, store_url: str, local_url: str | None = No
             connector=connector,
             auto_decompress=False,
             trust_env=trust,
-            skip_auto_headers={"User-Agent", "Content-Type"},
+            skip_auto_headers={"User-Agent", "Content-Type", "Accept-Encoding"},
             cookie_jar=aiohttp.DummyCookieJar(),
         ) as session:
             services = app.state.services = build(settings, store_url, local_url, session)

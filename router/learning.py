@@ -46,7 +46,7 @@ def allocations(policy: Policy, statistics: Mapping[str, CellStatistics]) -> All
 def _cell(policy: Policy, cell: str, seen: CellStatistics) -> Mapping[str, float] | None:
     """One cell's probabilities; None where what is stored about it makes no sense any more."""
     parameter, grid, baseline, task = (seen.meta.get(k) for k in ("parameter", "grid", "baseline", "task"))
-    if not isinstance(grid, list) or baseline not in grid or not isinstance(parameter, str):
+    if cell.count("|") != 5 or not isinstance(grid, list) or baseline not in grid or not isinstance(parameter, str):
         return None
     adaptation = policy.adaptation_of(str(task))
     if adaptation.mode == "bypass":

@@ -91,7 +91,7 @@ async def report(config: Path | None, as_json: bool, console: Console) -> None:
         if server:
             server.stop()
     table = allocations(policy, statistics)
-    rows = {cell: _arms(policy, seen, table, cell) for cell, seen in sorted(statistics.items())}
+    rows = {cell: _arms(policy, seen, table, cell) for cell, seen in sorted(statistics.items()) if cell.count("|") == 5}
     if as_json:
         console.print_json(json.dumps({"version": table.version, "cells": rows}))
     else:

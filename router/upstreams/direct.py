@@ -29,7 +29,8 @@ class DirectUpstream:
         self._timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=limits.connect_seconds, sock_read=limits.read_seconds
         )
-        self._headers = dict(settings.headers)
+        # Answers are read for their usage, and nothing here unpacks them.
+        self._headers = {**settings.headers, "accept-encoding": "identity"}
         if settings.api_key:
             self._headers["authorization"] = f"Bearer {settings.api_key}"
 

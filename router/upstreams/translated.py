@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from policies.parameters import PARAMETERS
 from router.errors import RequestError
 from router.settings import UpstreamSettings
 from router.upstreams.seam import UpstreamAnswer, UpstreamCall, once
@@ -18,6 +19,44 @@ _FUNCTIONS: Mapping[str, str] = {
     "/embeddings": "aembedding",
     "/responses": "aresponses",
 }
+_ALLOWED = frozenset(path.split(".")[0] for p in PARAMETERS.values() for path in p.paths or (p.name,)) | frozenset(
+    [
+        "model",
+        "messages",
+        "stream",
+        "stream_options",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "functions",
+        "function_call",
+        "response_format",
+        "n",
+        "logprobs",
+        "top_logprobs",
+        "logit_bias",
+        "user",
+        "modalities",
+        "audio",
+        "prediction",
+        "service_tier",
+        "web_search_options",
+        "prompt",
+        "suffix",
+        "echo",
+        "best_of",
+        "input",
+        "instructions",
+        "include",
+        "previous_response_id",
+        "truncation",
+        "text",
+        "reasoning",
+        "store",
+        "dimensions",
+        "encoding_format",
+    ]
+)
 _PROVIDERS: Mapping[str, str] = {
     "hosted_vllm": "vllm", "vertex_ai": "gemini", "ollama_chat": "ollama_translated", "ollama": "ollama_translated", "bedrock": "anthropic", "zai": "zhipu",
     "azure_ai": "azure", "openai_like": "compatible",
@@ -59,7 +98,9 @@ class TranslatedUpstream:
         return [{"id": name, "object": "model", "owned_by": self.name} for name in self._names]
 
     def _arguments(self, parsed: Mapping[str, Any]) -> dict[str, Any]:
-        arguments = dict(parsed)
+        # Only what belongs to the API: litellm takes its own steering (api_base, api_key, mock_response, ...) from the same
+        # arguments, and a client that could set those could send our key anywhere.
+        arguments = {k: v for k, v in parsed.items() if k in _ALLOWED}
         # The policy has made the parameters legal already, and a second attempt would hide a failure from learning.
         arguments |= {"num_retries": 0, "max_retries": 0}
         if self._key:

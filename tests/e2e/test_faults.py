@@ -213,3 +213,17 @@ async def test_a_redirect_is_the_clients_to_follow_and_a_page_is_no_answer(proxy
     for stream in (False, True):
         status, _, answer = await proxy.chat(model="page", stream=stream)
         assert (status, answer["error"]["code"]) == (502, "upstream_invalid")
+
+
+async def test_upstreams_are_asked_for_plain_answers(proxy: Any, upstream: Any) -> None:
+    await proxy.chat(headers={"accept-encoding": "gzip"})
+    assert upstream.headers[-1]["accept-encoding"] == "identity"
+
+
+async def test_a_separator_in_a_declared_task_breaks_no_cell(proxy: Any) -> None:
+    await proxy.chat(headers={"x-setpoint-task": "a|b"})
+    await asyncio.sleep(1.5)
+    assert (
+        "setpoint_learning_failures_total 0.0" in (await proxy.get("/metrics"))[1]
+        or "setpoint_learning_failures_total" not in (await proxy.get("/metrics"))[1]
+    )

@@ -58,3 +58,18 @@ async def test_what_litellm_cannot_serve_says_so(translated: Any) -> None:
 async def test_its_models_are_listed_by_the_names_of_the_settings(translated: Any) -> None:
     _, listed = await translated.get("/v1/models")
     assert [m["id"] for m in listed["data"]] == ["claude-sonnet", "busy", "gone", "broken"]
+
+
+@pytest.mark.filterwarnings("ignore")
+async def test_a_client_cannot_steer_litellm(translated: Any, upstream: Any) -> None:
+    steering = {
+        "api_base": "http://127.0.0.1:9",
+        "base_url": "http://127.0.0.1:9",
+        "api_key": "sk-mine",
+        "mock_response": "fake",
+        "timeout": 1e-6,
+        "custom_llm_provider": "x",
+    }
+    status, _, answer = await translated.chat("hi", "claude-sonnet", **steering)
+    assert (status, answer["choices"][0]["message"]["content"]) == (200, "Hello there.")
+    assert upstream.headers[-1]["authorization"] == "Bearer sk-up"
