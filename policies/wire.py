@@ -206,6 +206,8 @@ def _value(param: Param, raw: Any) -> Value | None:
         return raw if isinstance(raw, str) and raw in param.choices else None
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not math.isfinite(raw):
         return None
+    if param.kind == "integer" and abs(raw) >= 2**63:  # no integer of any API, and none that could be written again
+        return None
     return raw if param.kind == "number" else int(raw) if raw == int(raw) else None
 
 

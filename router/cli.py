@@ -51,7 +51,7 @@ def serve(config: Path | None, **given: Any) -> None:
     chosen = {k: v for k, v in given.items() if v is not None}
     settings = load(config)
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how one ends it
-        serving.serve(Settings.model_validate(settings.model_dump() | chosen), config)
+        serving.serve(Settings.model_validate(settings.model_dump() | chosen))
 
 
 @main.command()

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from time import monotonic
+from urllib.parse import unquote
 
 import orjson
 
@@ -51,7 +52,7 @@ class ForwardApp:
         if model and (target := routes.of(model).model) != model:
             body = orjson.dumps({**orjson.loads(body), "model": target})
         parsed = orjson.loads(body) if model else None
-        path = scope["path"].removeprefix("/v1")
+        path = _path(scope)
         query = scope.get("query_string", b"").decode("latin-1")
         sent = upstream_headers(headers, keep_keys=not services.gate.closed)
         async with until_hang_up(receive, exchange):
@@ -63,6 +64,14 @@ class ForwardApp:
             )
             await _relay(answer.chunks, send)
             exchange.answered_at = monotonic()
+
+
+def _path(scope: Message) -> str:
+    """The path below /v1 as the client wrote it, escapes and all. One that climbs out of /v1 is refused."""
+    raw: str = scope["raw_path"].decode("latin-1")
+    if not raw.startswith("/v1/") or {".", ".."} & set(unquote(raw).replace("\\", "/").split("/")):
+        raise RequestError("unknown_path", "The path leads out of /v1.")
+    return raw.removeprefix("/v1")
 
 
 async def _relay(chunks: AsyncIterator[bytes], send: Send) -> None:

@@ -127,7 +127,10 @@ def _rewritten(incoming: Incoming, route: Route, decision: Decision) -> bytes:
     apply(body, decision.edits)
     body["model"] = route.model
     incoming.json = body
-    return orjson.dumps(body)
+    try:
+        return orjson.dumps(body)
+    except TypeError as e:
+        raise RequestError("invalid_request", "The body is nested too deeply.") from e
 
 
 def headers_of(prepared: Prepared) -> list[tuple[bytes, bytes]]:

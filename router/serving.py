@@ -3,7 +3,10 @@
 import logging
 import os
 import shutil
+import signal
 import socket
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,30 +16,33 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from metrics.embedded import start_embedded
+from metrics.errors import StoreError
 from metrics.instruments import forget_dead_workers
 from policies import loading
 from router.app import create_app
 from router.errors import SettingsError
 from router.local_model import MODEL, LocalModel
-from router.settings import Settings, load, require_safe
+from router.settings import Settings, require_safe
 
 # How the supervisor tells its workers what it has started for all of them.
-STORE, LOCAL = "SETPOINT_STORE_URL", "SETPOINT_LOCAL_URL"
+STORE, LOCAL, SETTINGS = "SETPOINT_STORE_URL", "SETPOINT_LOCAL_URL", "SETPOINT_SETTINGS"
+STORE_LOOKS = 2  # seconds between two looks whether the embedded store is alive
 LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
-def serve(settings: Settings, config: Path | None) -> None:
+def serve(settings: Settings) -> None:
     """Run until stopped. Raises SettingsError, InvalidPolicyError, StoreError when there is nothing to run."""
     require_safe(settings)
     loading.load(settings.policies)  # before anything is started: a policy that cannot be run is said at once
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, datefmt="%H:%M:%S")
+    # uvicorn raises the signal again when it is done; by default that would end us before what we started is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with ExitStack() as started:
         listener = _listener(settings)
         os.environ[STORE] = _store(settings, started)
         if any(u.kind == "local" for u in settings.upstreams):
             os.environ[LOCAL] = _local_model(started)
-        if config:
-            os.environ["SETPOINT_CONFIG"] = str(config.resolve())
+        os.environ[SETTINGS] = settings.model_dump_json()
         _greet(settings)
         if settings.workers > 1:
             _many(settings, listener)
@@ -49,7 +55,7 @@ def serve(settings: Settings, config: Path | None) -> None:
 def worker() -> FastAPI:
     """The application of one of several workers, from what the supervisor left in the environment."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, datefmt="%H:%M:%S")
-    settings = load()
+    settings = Settings.model_validate_json(os.environ[SETTINGS])
     forget_dead_workers(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
     return create_app(settings, store_url=os.environ[STORE], local_url=os.environ.get(LOCAL))
 
@@ -101,8 +107,24 @@ def _store(settings: Settings, started: ExitStack) -> str:
     if settings.store != "embedded":
         return settings.store
     server = start_embedded(settings.data)
+    stopped = threading.Event()
     started.callback(server.stop)
+    threading.Thread(target=_keep_store, args=(settings.data, started, stopped), daemon=True).start()
+    started.callback(stopped.set)
     return server.url
+
+
+def _keep_store(folder: Path, started: ExitStack, stopped: threading.Event) -> None:
+    """Start the store again if it dies; where it runs, this only asks it."""
+    while not stopped.wait(STORE_LOOKS):
+        try:
+            server = start_embedded(folder)
+        except StoreError as e:
+            logging.getLogger("setpoint").error("the embedded store cannot be started again: %s", e)
+            continue
+        if server.owned:
+            logging.getLogger("setpoint").warning("the embedded store had died and was started again")
+            started.callback(server.stop)
 
 
 def _local_model(started: ExitStack) -> str:

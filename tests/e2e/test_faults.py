@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from router.errors import CODES
 from router.settings import KeySettings, Limits, UpstreamSettings
@@ -227,3 +228,25 @@ async def test_a_separator_in_a_declared_task_breaks_no_cell(proxy: Any) -> None
         "setpoint_learning_failures_total 0.0" in (await proxy.get("/metrics"))[1]
         or "setpoint_learning_failures_total" not in (await proxy.get("/metrics"))[1]
     )
+
+
+@pytest.mark.parametrize("path", ["/v1/%2e%2e/%2e%2e/admin", "/v1/files/..%2f..%2fadmin"])
+async def test_no_path_climbs_out_of_v1(proxy: Any, upstream: Any, path: str) -> None:
+    async with proxy.session.get(URL(proxy.url + path, encoded=True)) as r:
+        assert r.status == 404
+    assert upstream.paths == []
+
+
+@pytest.mark.parametrize("path", ["/v1/files/a%3Fadmin=1", "/v1/models/org%2Fm", "/v1/files/%E4%BD%A0%20b"])
+async def test_escapes_in_a_path_stay_as_they_are(proxy: Any, upstream: Any, path: str) -> None:
+    async with proxy.session.get(URL(proxy.url + path, encoded=True)) as r:
+        assert r.status == 201
+    assert upstream.paths == [f"GET {path}"]
+
+
+async def test_numbers_and_nesting_beyond_json_libraries_are_answered(proxy: Any) -> None:
+    status, _, _ = await proxy.chat(seed=99999999999999999999999)
+    assert status == 200
+    body = b'{"model":"m","messages":[{"role":"user","content":"x"}],"metadata":' + b"[" * 900 + b"]" * 900 + b"}"
+    status, _, answer = await proxy.post("/v1/chat/completions", body)
+    assert (status, answer["error"]["code"]) == (400, "invalid_request")

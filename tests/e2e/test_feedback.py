@@ -63,20 +63,22 @@ async def test_a_client_that_sets_the_parameter_is_never_explored_on(start: Any,
 async def test_two_replicas_learn_the_same_from_one_store(start: Any, upstream: Any) -> None:
     """Users like 0.7 on one replica; both come to serve it."""
     a, b = await start(POLICY), await start(POLICY)
-    a_is_next = True
-    for _ in range(300):
-        proxy, a_is_next = (a if a_is_next else b), not a_is_next
+    for n in range(1_500):
+        proxy = (a, b)[n % 2]
         _, headers, _ = await proxy.chat("Write a Python function that adds two numbers")
-        value = upstream.last["temperature"]
-        liked = 1 - 2 * abs(value - 0.7)
+        liked = 1 - 2 * abs(upstream.last["temperature"] - 0.7)
         await proxy.post("/v1/feedback", {"id": headers["x-setpoint-decision"], "signal": "score", "value": liked})
-    cells: list[dict[str, float]] = []
+        if n > 300 and n % 50 == 0 and served(a).get("0.7", 0) > 0.5:
+            break
     for _ in range(40):
-        tables = [p.services.pipeline.allocations for p in (a, b)]
-        cells = [next(iter(t.cells.values()), {}) for t in tables]
-        if tables[0].version == tables[1].version and cells[0].get("0.7", 0) > 0.5:
+        if a.services.pipeline.allocations.version == b.services.pipeline.allocations.version:
             break
         await asyncio.sleep(0.2)
-    assert cells[0] == cells[1]
-    assert sum(cells[0].get(arm, 0) for arm in ("0.5", "0.7", "0.9")) >= 0.8
-    assert cells[0]["0.7"] > 0.5
+    assert served(a) == served(b)
+    assert served(a)["0.7"] > 0.5
+    assert sum(served(a).get(arm, 0) for arm in ("0.5", "0.7", "0.9")) >= 0.8
+
+
+def served(proxy: Any) -> dict[str, float]:
+    """The probabilities of the only cell."""
+    return dict(next(iter(proxy.services.pipeline.allocations.cells.values()), {}))
