@@ -68,7 +68,9 @@ async def test_two_replicas_learn_the_same_from_one_store(start: Any, upstream: 
         _, headers, _ = await proxy.chat("Write a Python function that adds two numbers", LEARNER)
         liked = 1 - 2 * abs(upstream.last["temperature"] - 0.7)
         await proxy.post("/v1/feedback", {"id": headers["x-setpoint-decision"], "signal": "score", "value": liked})
-        if n > 300 and n % 50 == 0 and served(a).get("0.7", 0) > 0.5:
+        if n % 10 == 0:  # allocations are computed by the clock: so many requests a second is traffic, more is a burst
+            await asyncio.sleep(0.05)
+        if min(served(a).get("0.7", 0), served(b).get("0.7", 0)) > 0.9:
             break
     for _ in range(40):
         if a.services.pipeline.allocations.version == b.services.pipeline.allocations.version:
