@@ -47,7 +47,6 @@ class ModelFacts:
     input_cost: float | None = None
     output_cost: float | None = None
     cached_input_cost: float | None = None
-    deprecation_date: str | None = None
     ranges: Mapping[str, Range] = field(default_factory=dict)
 
 
@@ -132,7 +131,6 @@ def _facts(row: Entry, own: list[Any], anybodys: list[Any]) -> ModelFacts:
         input_cost=_number(row.get("input_cost_per_token")),
         output_cost=_number(row.get("output_cost_per_token")),
         cached_input_cost=_number(row.get("cache_read_input_token_cost")),
-        deprecation_date=_text(row.get("deprecation_date")),
         ranges=_ranges(_objects(own)),
     )
 

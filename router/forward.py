@@ -58,12 +58,14 @@ class ForwardApp:
         async with until_hang_up(receive, exchange):
             exchange.sent_at = monotonic()
             answer = await upstream.send(UpstreamCall(scope["method"], path, sent, body, query, parsed))
-            exchange.started = True
-            await send(
-                {"type": "http.response.start", "status": answer.status, "headers": client_headers(answer.headers)}
-            )
-            await _relay(answer.chunks, send)
-            exchange.answered_at = monotonic()
+            try:
+                exchange.started = True
+                headers_back = client_headers(answer.headers)
+                await send({"type": "http.response.start", "status": answer.status, "headers": headers_back})
+                await _relay(answer.chunks, send)
+                exchange.answered_at = monotonic()
+            finally:
+                answer.close()
 
 
 def _path(scope: Message) -> str:

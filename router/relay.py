@@ -72,7 +72,10 @@ class SurfaceApp:
         async with until_hang_up(receive, exchange):
             exchange.sent_at = monotonic()
             answer = await prepared.route.upstream.send(call)
-            await self._relay(answer, send, exchange)
+            try:
+                await self._relay(answer, send, exchange)
+            finally:
+                answer.close()
 
     async def _relay(self, answer: UpstreamAnswer, send: Send, exchange: Exchange) -> None:
         prepared = exchange.prepared

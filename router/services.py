@@ -50,7 +50,10 @@ class Services:
         facts = self.capabilities.facts(Target(context.model, context.provider, context.surface))
         if facts.input_cost is None or facts.output_cost is None or answered.completion_tokens is None:
             return None
-        return facts.input_cost * (answered.prompt_tokens or 0) + facts.output_cost * answered.completion_tokens
+        prompt, cached = answered.prompt_tokens or 0, answered.cached_tokens or 0
+        reread = facts.input_cost if facts.cached_input_cost is None else facts.cached_input_cost
+        fresh = max(prompt - cached, 0)
+        return facts.input_cost * fresh + reread * min(cached, prompt) + facts.output_cost * answered.completion_tokens
 
     def recorded(self, prepared: Prepared, outcome: Outcome) -> None:
         """One outcome, with all that was decided on the way to it."""

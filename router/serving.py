@@ -42,7 +42,6 @@ def serve(settings: Settings) -> None:
         os.environ[STORE] = _store(settings, started)
         if any(u.kind == "local" for u in settings.upstreams):
             os.environ[LOCAL] = _local_model(started)
-        os.environ[SETTINGS] = settings.model_dump_json()
         _greet(settings)
         if settings.workers > 1:
             _many(settings, listener)
@@ -84,6 +83,7 @@ def _many(settings: Settings, listener: socket.socket) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    os.environ[SETTINGS] = settings.model_dump_json()
     listener.set_inheritable(True)
     config = _config(settings, "router.serving:worker", settings.workers)
     Multiprocess(config, [listener]).run()

@@ -77,9 +77,6 @@ class DirectUpstream:
             raise RequestError("upstream_timeout", f"The upstream {self.name} fell silent in mid-answer.") from e
         except _FAILURES as e:
             raise RequestError("upstream_cut", f"The upstream {self.name} broke off in mid-answer.") from e
-        finally:
-            if not response.content.is_eof():
-                response.close()  # a connection with unread bytes cannot be used again
 
     def _failure(self, e: BaseException) -> RequestError:
         if isinstance(e, asyncio.TimeoutError):
@@ -91,8 +88,6 @@ class DirectUpstream:
 
 def _payload(call: UpstreamCall) -> Any:
     """A large body goes out piece by piece, so that other requests get their turn."""
-    if call.body is None:
-        return call.chunks
     return io.BytesIO(call.body) if len(call.body) > LARGE else call.body
 
 

@@ -1,7 +1,7 @@
 """The seam between the request path and whoever answers."""
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 Headers = list[tuple[bytes, bytes]]
@@ -9,26 +9,26 @@ Headers = list[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class UpstreamCall:
-    """What is sent. `path` is below /v1, with its leading slash; `body` is None for a stream of `chunks`."""
+    """What is sent. `path` is below /v1, with its leading slash."""
 
     method: str
     path: str
     headers: Mapping[str, str]
-    body: bytes | None = None
+    body: bytes = b""
     query: str = ""
     parsed: Mapping[str, Any] | None = None  # the JSON of `body`, for kinds that translate it
-    chunks: AsyncIterator[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamAnswer:
-    """What came back: status and headers at once, the bytes as they come. `close` gives the connection up."""
+    """What came back: status and headers at once, the bytes as they come. Whoever asked calls `close` at the end, however it
+    ends; a connection with unread bytes is given up by it, one that was read to the end is kept."""
 
     status: int
-    headers: Headers = field(default_factory=list)
-    content_type: str = ""
-    chunks: AsyncIterator[bytes] = field(default_factory=lambda: nothing())
-    close: Any = None
+    headers: Headers
+    content_type: str
+    chunks: AsyncIterator[bytes]
+    close: Callable[[], object] = lambda: None
 
 
 class Upstream(Protocol):
@@ -47,12 +47,6 @@ class Upstream(Protocol):
     async def send(self, call: UpstreamCall) -> UpstreamAnswer: ...
 
     async def models(self) -> list[dict[str, Any]]: ...
-
-
-async def nothing() -> AsyncIterator[bytes]:
-    """No bytes at all."""
-    return
-    yield b""
 
 
 async def once(body: bytes) -> AsyncIterator[bytes]:

@@ -5,11 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from openai import OpenAI
@@ -18,28 +17,10 @@ from bench import free_port
 from router.local_model import MODEL
 
 pytestmark = pytest.mark.local_model
-READY = 60.0
-
-
-def serve(folder: Path, port: int, *more: str) -> "subprocess.Popen[str]":
-    env = {k: v for k, v in os.environ.items() if k not in ("DEEPSEEK_API_KEY", "OPENAI_API_KEY", "SETPOINT_CONFIG")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "router", "serve", "--port", str(port), *more],
-        env=env | {"SETPOINT_DATA": str(folder / "data")}, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + READY
-    while time.monotonic() < deadline:
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1):
-                return process
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.05)
-    raise AssertionError("the proxy was not ready in time")
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(tmp_path_factory: pytest.TempPathFactory, serve: Any) -> Iterator[str]:
     port = free_port()
     process = serve(tmp_path_factory.mktemp("run"), port)
     yield f"http://127.0.0.1:{port}/v1"
@@ -94,7 +75,7 @@ def test_a_seed_and_a_json_schema_reach_the_model(url: str) -> None:
     assert "city" in json.loads(first)
 
 
-def test_several_workers_share_port_and_metrics(tmp_path: Path) -> None:
+def test_several_workers_share_port_and_metrics(tmp_path: Path, serve: Any) -> None:
     port = free_port()
     process = serve(tmp_path, port, "--workers", "2")
     try:

@@ -98,9 +98,7 @@ json = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
     max_leaves=12,
 )
-fields = st.sampled_from(
-    ["supports_reasoning", "max_output_tokens", "input_cost_per_token", "reasoning_effort_levels", "deprecation_date"]
-)
+fields = st.sampled_from(["supports_reasoning", "max_output_tokens", "input_cost_per_token", "reasoning_effort_levels"])
 entries = st.fixed_dictionaries({"model": st.just("m") | json, "params": json, "provider": json})
 
 
