@@ -15,7 +15,7 @@ import numpy as np
 
 from bench import table
 from classifier.ask import read_text
-from classifier.corpus import read
+from classifier.corpus import examples, read
 from classifier.evaluation import score
 from classifier.keywords import Keywords
 from classifier.model import Classifier
@@ -41,7 +41,9 @@ def microseconds(classify: Callable[[str], object], prompt: str, rounds: int = 2
 def accuracy(data: Sequence[Path]) -> list[tuple[str, ...]]:
     """A row per language and contender."""
     tasks = load_tasks()
-    rows = list(read(data, frozenset(t.name for t in tasks)))
+    # The same rows that the model is scored on.
+    found = [*examples(tasks), *read(data, frozenset(t.name for t in tasks))]
+    rows = list({(r.text, r.task): r for r in found}.values())
     rules = Keywords(tasks)
     with tempfile.TemporaryDirectory() as out:
         report = train(FOLDER, data, Path(out), progress=lambda said: print(said, file=sys.stderr))

@@ -1,18 +1,19 @@
 """The ask: from a conversation in any API's shape to the text that counts and where it stands. Never raises."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from classifier.envelope import bounded, opened
+from classifier.language import language_of
 
-_CJK = re.compile(r"[\u3400-\u9fff]")
-_LETTER = re.compile(r"[A-Za-z]")
 _REMEMBERED = 4  # earlier asks that a follow-up may take its task from
+_LOOKED_BACK = 12  # earlier messages that are opened for them: a conversation may have thousands, each long
+_SYSTEM = 2_000  # characters of the system prompt
 # Tuples: what stands in their place may be any JSON, also what cannot be hashed.
 _TOOL_TYPES = ("tool_result", "function_call_output", "computer_call_output")
 _TEXT_TYPES = ("text", "input_text", "output_text")
+_IMAGE_TYPES = ("image_url", "image", "input_image")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,51 +41,48 @@ def read_text(text: str) -> Ask:
 
 def read_messages(messages: Sequence[Any], tools: bool = False, wants_json: bool = False) -> Ask:
     """The ask of a conversation: chat completions, Anthropic's messages, or items of the Responses API."""
-    asks: list[str] = []
-    system, images, loop = "", False, False
+    said: list[str] = []  # by the user, still in its envelope
+    turn, system, images, loop = 0, "", False, False
     for message in messages:
         if not isinstance(message, dict):
             continue
         role, content = message.get("role"), message.get("content")
-        loop = (
-            role in ("tool", "function")
-            or message.get("type") in _TOOL_TYPES
-            or (role == "user" and _is_tool_result(content))
-        )
-        if loop:
-            continue
         if role in ("system", "developer"):
-            system = system or bounded("\n".join(_texts(content)))[:2_000]
+            system = system or bounded("\n".join(_texts(content)))[:_SYSTEM]
+        elif role in ("tool", "function") or message.get("type") in _TOOL_TYPES:
+            loop = True
         elif role == "user":
-            images = images or _has_image(content)
-            text = opened("\n".join(_texts(content)))
-            if text or not asks:
-                asks.append(text)
-    text = asks[-1] if asks else ""
-    attempt = next((n for n, a in enumerate(reversed(asks)) if a != text), len(asks))
-    return Ask(
-        text=text,
-        language=language_of(text),
-        turn=max(len(asks), 1),
-        attempt=max(attempt, 1),
-        previous=tuple(a for a in reversed(asks[:-1]) if a != text)[:_REMEMBERED],
-        in_tool_loop=loop,
-        images=images,
-        system=system,
-        tools=tools,
-        wants_json=wants_json,
-    )
+            text = "\n".join(_texts(content))
+            image = _has(content, _IMAGE_TYPES)
+            asks = _is_an_ask(text)
+            # Anthropic's shape of a tool result; harnesses add reminders to it, which nobody asked.
+            loop = _has(content, _TOOL_TYPES) and not asks
+            images = images or image
+            turn += asks or (image and not loop)
+            if asks:
+                said.append(text)
+        else:
+            loop = False
+    text, attempt, previous = _latest(said)
+    return Ask(text, language_of(text), max(turn, 1), attempt, previous, loop, images, system, tools, wants_json)
 
 
-def language_of(text: str) -> str:
-    """`zh`, `en` or `other`, by script: a Chinese ask stays Chinese with code or names in it."""
-    if text.isascii():
-        return "en" if _LETTER.search(text) else "other"
-    sample = text[:500]
-    chinese, latin = len(_CJK.findall(sample)), len(_LETTER.findall(sample))
-    if chinese * 4 > latin:
-        return "zh"
-    return "en" if latin else "other"
+def _latest(said: Sequence[str]) -> tuple[str, int, tuple[str, ...]]:
+    """(the last ask, how often it was asked in a row, asks before it)."""
+    if not said:
+        return "", 1, ()
+    text, attempt = opened(said[-1]), 1
+    # What was sent again is mostly the same to the byte, and need not be opened.
+    while attempt < len(said) and (said[-1 - attempt] == said[-1] or opened(said[-1 - attempt]) == text):
+        attempt += 1
+    earlier = map(opened, said[-1 - attempt : -1 - attempt - _LOOKED_BACK : -1])
+    return text, attempt, tuple(a for a in earlier if a != text)[:_REMEMBERED]
+
+
+def _is_an_ask(text: str) -> bool:
+    """Whether anything is left out of the envelope. Only what begins with one can be nothing else."""
+    first = text[:200].lstrip()[:1]
+    return bool(opened(text)) if first in ("<", "") else True
 
 
 def _texts(content: Any) -> Iterator[str]:
@@ -98,17 +96,5 @@ def _texts(content: Any) -> Iterator[str]:
                 yield part["text"]
 
 
-def _is_tool_result(content: Any) -> bool:
-    """Anthropic's shape: a user message that brings nothing but results of tools."""
-    parts = [p for p in content if isinstance(p, dict)] if isinstance(content, list) else []
-    return (
-        bool(parts)
-        and any(p.get("type") in _TOOL_TYPES for p in parts)
-        and not any(p.get("type") == "text" for p in parts)
-    )
-
-
-def _has_image(content: Any) -> bool:
-    return isinstance(content, list) and any(
-        isinstance(p, dict) and p.get("type") in ("image_url", "image", "input_image") for p in content
-    )
+def _has(content: Any, types: tuple[str, ...]) -> bool:
+    return isinstance(content, list) and any(isinstance(p, dict) and p.get("type") in types for p in content)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from classifier.ask import language_of
 from classifier.errors import CorpusError
+from classifier.language import language_of
 from classifier.tasks import Task
 
 OWN = "setpoint_examples"

@@ -1,41 +1,122 @@
-"""Envelopes: what harnesses wrap around the human ask, taken off so that the ask is what is classified."""
+"""Envelopes: what harnesses wrap around the human ask, taken off so that the ask is what is classified.
+
+Every step is linear in the text: a prompt made of opening tags costs no more than another.
+"""
 
 import re
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 # Blocks that programs add: reminders, file contents, environments, outputs of tools. Nobody asked for them.
-_HARNESS = re.compile(
-    r"<(system-reminder|environment_details|environment_context|local-command-stdout|command-[\w-]+|tool_result|function_results|"
-    r"attached_files?|file_content|ide_selection|ide_opened_file|user_info|project_layout|additional_data|open_and_recently_viewed_files)\b[^>]*>"
-    r".*?(</\1\s*>|\Z)",
-    re.DOTALL | re.IGNORECASE,
+_HARNESS_NAMES = (
+    "system-reminder environment_details environment_context local-command-stdout tool_result function_results "
+    "attached_file attached_files file_content ide_selection ide_opened_file user_info project_layout additional_data "
+    "open_and_recently_viewed_files"
 )
+_COMMAND = "command-"  # <command-name>, <command-args>, ...: Claude Code's record of a slash command
 # Quoted material: the instruction stands outside of it.
-_QUOTED = re.compile(
-    r"<(documents?|context|article|transcript|passage|source|search_results|retrieved|知识库|资料)\b[^>]*>.*?</\1\s*>",
-    re.DOTALL | re.IGNORECASE,
+_QUOTED_NAMES = (
+    "document documents context file files article transcript passage source search_results retrieved chat_history "
+    "conversation conversation_history 知识库 资料"
 )
 # Where a harness marks the human's own words, only they count.
-_ASK = re.compile(
-    r"<(user_query|user_message|task|question|query|instructions?|feedback)\b[^>]*>(.*?)</\1\s*>",
-    re.DOTALL | re.IGNORECASE,
+_ASKED_NAMES = "user_query user_message task question query instruction instructions feedback"
+_HARNESS, _QUOTED, _ASKED = (frozenset(n.split()) for n in (_HARNESS_NAMES, _QUOTED_NAMES, _ASKED_NAMES))
+_TAG = re.compile(r"<(/?)([^\W\d_][\w-]{1,40})(?:\s[^<>]{0,300})?>")
+
+# Chat programs ask for a title of the conversation in words of their own, and paste it behind them.
+_TITLE = re.compile(r"title|标题|主题", re.IGNORECASE)
+_OF_CHAT = re.compile(r"conversation|chat|messages?|dialogue|对话|会话|聊天", re.IGNORECASE)
+_PASTED = re.compile(
+    r"^[#\s]*(?:conversation|chat history|transcript|messages?|user|human|对话|会话|聊天记录|用户)\s*[::]",
+    re.IGNORECASE | re.MULTILINE,
 )
 
-LONGEST = 24_000  # characters looked at: the head and the tail, where the instruction stands
+LONGEST = 12_000  # characters looked at: the head and the tail, where the instruction stands
+_TAGS = 1_000  # tags looked at: more are markup that somebody asks about
+_SEAM = LONGEST * 2 // 3
+_TITLE_HEAD = 300  # characters in which a housekeeping prompt says what it is
+
+Span = tuple[int, int, int, int]  # where a block begins, its inside begins, its inside ends, it ends
 
 
 def opened(text: str) -> str:
     """The human ask in a user message. What is left empty by this was nobody's ask."""
+    cut = len(text) > LONGEST
     text = bounded(text)
-    if "<" not in text:
-        return text.strip()
-    text = _HARNESS.sub(" ", text)
-    asked = [m[2] for m in _ASK.finditer(text)]
-    if asked:
-        return "\n".join(asked).strip()
-    unquoted = _QUOTED.sub(" ", text).strip()
-    return unquoted or text.strip()
+    if "<" in text:
+        text = _unwrapped(text, _SEAM if cut else None)
+    return _untitled(text).strip()
 
 
 def bounded(text: str) -> str:
     """A long text by its head and tail."""
-    return text if len(text) <= LONGEST else text[: LONGEST * 2 // 3] + "\n" + text[-LONGEST // 3 :]
+    return text if len(text) <= LONGEST else text[:_SEAM] + "\n" + text[_SEAM - LONGEST :]
+
+
+def _unwrapped(text: str, seam: int | None) -> str:
+    if not any(map(_known, _names(text))):
+        return text
+    text = _without(text, _is_harness, seam, unclosed=True)
+    asked = [text[start:end] for _, start, end, _ in _blocks(text, _ASKED.__contains__)]
+    if asked:
+        return "\n".join(asked)
+    unquoted = _without(text, _QUOTED.__contains__)
+    return unquoted if unquoted.strip() else text
+
+
+def _untitled(text: str) -> str:
+    """A request for a title without the conversation that it is for."""
+    head = text[:_TITLE_HEAD]
+    if _TITLE.search(head) and _OF_CHAT.search(head):
+        pasted = _PASTED.search(text)
+        if pasted and text[: pasted.start()].strip():
+            return text[: pasted.start()]
+    return text
+
+
+def _without(text: str, named: Callable[[str], bool], seam: int | None = None, unclosed: bool = False) -> str:
+    kept, at = [], 0
+    for start, _, _, end in _blocks(text, named, seam, unclosed):
+        kept.append(text[at:start])
+        at = end
+    return " ".join([*kept, text[at:]])
+
+
+def _blocks(text: str, named: Callable[[str], bool], seam: int | None = None, unclosed: bool = False) -> Iterator[Span]:
+    """Blocks in order, none inside another. One that is not closed lasts to the end, or to where a long text was cut."""
+    opens: list[tuple[str, int, int]] = []
+    closes: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for m in islice(_TAG.finditer(text), _TAGS):
+        name = m[2].lower()
+        if named(name):
+            if m[1]:
+                closes[name].append(m.span())
+            else:
+                opens.append((name, *m.span()))
+    at = 0
+    for name, start, inside in opens:
+        if start < at:
+            continue
+        ends = closes[name]
+        nth = bisect_left(ends, (inside, 0))
+        if nth < len(ends):
+            at = ends[nth][1]
+            yield start, inside, ends[nth][0], at
+        elif unclosed:
+            at = seam if seam is not None and start < seam else len(text)
+            yield start, inside, at, at
+
+
+def _names(text: str) -> Iterator[str]:
+    return (m[2].lower() for m in islice(_TAG.finditer(text), _TAGS))
+
+
+def _known(name: str) -> bool:
+    return _is_harness(name) or name in _ASKED or name in _QUOTED
+
+
+def _is_harness(name: str) -> bool:
+    return name in _HARNESS or name.startswith(_COMMAND)

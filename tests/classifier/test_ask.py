@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifier.ask import Ask, language_of, read_messages, read_text
+from classifier.ask import Ask, read_messages, read_text
+from classifier.language import language_of
 
 
 def user(content: Any) -> dict[str, Any]:
@@ -35,6 +36,11 @@ def test_the_same_question_again_is_the_next_attempt() -> None:
         ("<document>Only this</document>", "<document>Only this</document>"),
         ("<system-reminder>never closed", ""),
         ("is a < b and c > d?", "is a < b and c > d?"),
+        ("Title this.\n<chat_history>\nUSER: write a poem\n</chat_history>", "Title this."),
+        (
+            "Give the conversation a short title.\n\nConversation:\nUser: write a poem",
+            "Give the conversation a short title.",
+        ),
     ],
 )
 def test_what_a_harness_wraps_around_is_taken_off(text: str, ask: str) -> None:
@@ -49,6 +55,29 @@ def test_tool_results_are_no_turn() -> None:
         ask = read_messages(messages)
         assert (ask.text, ask.turn, ask.in_tool_loop) == ("weather?", 1, True)
     assert not read_messages([*openai, user("thanks")]).in_tool_loop
+
+
+def test_a_tool_result_with_a_reminder_is_no_turn_but_one_with_a_question_is() -> None:
+    result = {"type": "tool_result", "content": "rain"}
+    reminder = {"type": "text", "text": "<system-reminder>be brief</system-reminder>"}
+    ask = read_messages([user("weather?"), user([result, reminder])])
+    assert (ask.text, ask.turn, ask.in_tool_loop) == ("weather?", 1, True)
+    ask = read_messages([user("weather?"), user([result, {"type": "text", "text": "and tomorrow?"}])])
+    assert (ask.text, ask.turn, ask.in_tool_loop) == ("and tomorrow?", 2, False)
+
+
+def test_an_ask_behind_a_block_that_was_cut_is_still_read() -> None:
+    ask = read_text("<file_content>" + "x = 1\n" * 20_000 + "</file_content>\nExplain this file.")
+    assert ask.text.endswith("Explain this file.")
+
+
+@given(
+    st.text(alphabet="<>/ ab\n", max_size=40),
+    st.sampled_from(["task", "context", "system-reminder", "div"]),
+    st.integers(1, 2_000),
+)
+def test_any_markup_gives_a_bounded_ask(filling: str, name: str, times: int) -> None:
+    assert len(read_text(f"<{name}>{filling}" * times).text) <= 12_001
 
 
 def test_parts_of_text_are_joined_and_images_seen() -> None:
@@ -75,6 +104,13 @@ def test_parts_of_text_are_joined_and_images_seen() -> None:
         ("привет", "other"),
         ("", "other"),
         ("1+1", "other"),
+        ("日本の首都はどこですか", "other"),
+        ("把这句日语翻译成中文:ありがとうございます", "zh"),
+        ("Translate to English: Здравствуйте, как у вас дела сегодня?", "en"),
+        ("Здравствуйте, как дела?\nTranslate this into English please.", "en"),
+        ("Напиши функцию, которая сортирует список, на JavaScript", "other"),
+        ("Escribe un poema sobre el mar", "other"),
+        ("Translate 'el gato está en la mesa' to English", "en"),
     ],
 )
 def test_the_language_is_told_by_script(text: str, language: str) -> None:

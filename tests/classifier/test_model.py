@@ -78,7 +78,24 @@ def test_it_beats_the_keyword_rules_on_them(classifier: Classifier) -> None:
     assert right > sum(rules.classify(read_text(text)).task == task for text, task in EVERYDAY)
 
 
-@pytest.mark.parametrize("text", ["", " ", "🙂🙂", "ﷺ", "Ω", "\u0000", "ъъъъ"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "🙂🙂",
+        "ﷺ",
+        "Ω",
+        "\u0000",
+        "ъъъъ",
+        "?!",
+        "x",
+        "7",
+        "Как дела, друг? Расскажи.",
+        "안녕하세요, 날씨 어때요?",
+        "Quelle est la capitale de la France ?",
+    ],
+)
 def test_without_evidence_it_does_not_guess(classifier: Classifier, text: str) -> None:
     verdict = classifier.classify(read_text(text))
     assert (verdict.task, verdict.source) == (GENERAL, "abstained")
@@ -93,6 +110,52 @@ def test_a_follow_up_takes_the_conversations_task(classifier: Classifier) -> Non
     assert said("写一首关于秋天的诗", "继续") == "creative_writing"
     assert said("写一首关于秋天的诗", "再来一个", "谢谢") == "creative_writing"
     assert said("写一首关于秋天的诗", "把下面这句话翻译成英文:我们明天见") == "translation"
+
+
+@pytest.mark.parametrize(
+    ("follow_up", "task"),
+    [
+        ("what about a list of lists?", "code"),
+        ("can you make it longer?", "code"),
+        ("2", "code"),
+        ("now use recursion", "code"),
+        ("好的,换一种写法", "code"),
+        ("Thanks! Now write a poem about cats", "creative_writing"),
+        ("translate it to German", "translation"),
+    ],
+)
+def test_a_follow_up_says_otherwise_only_if_it_names_another_task(
+    classifier: Classifier, follow_up: str, task: str
+) -> None:
+    asks = ["Write a Python function that reverses a list", follow_up]
+    assert classifier.classify(read_messages([{"role": "user", "content": a} for a in asks])).task == task
+
+
+ARTICLE = (
+    "The town council met on Monday to settle the question of the old mill, which has stood empty since the flood. Three bids "
+    "were on the table. The first would turn it into flats, the second into a school of music, and the third into a brewery with "
+    "rooms for guests upstairs. After two hours the members sent all of them back and asked for figures on traffic and noise. "
+    "Neighbours had filled the gallery, and most of them left before the vote, saying that they had heard it all in spring.\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "task"),
+    [("Summarize the above in two sentences.", "summarization"), ("Please translate this into French.", "translation")],
+)
+def test_an_instruction_counts_as_much_below_a_long_text_as_above(
+    classifier: Classifier, instruction: str, task: str
+) -> None:
+    above, below = (
+        classifier.classify(read_text(t)) for t in (f"{instruction}\n{ARTICLE}", f"{ARTICLE}\n{instruction}")
+    )
+    assert (above.task, below.task) == (task, task)
+
+
+def test_a_verdict_without_doubt_is_well_above_the_threshold(classifier: Classifier) -> None:
+    verdict = classifier.classify(read_text("Write a short story about a lighthouse keeper"))
+    assert verdict.task == "creative_writing"
+    assert verdict.confidence > classifier.manifest["threshold"]
 
 
 @given(st.text(max_size=400))
@@ -121,8 +184,28 @@ def test_the_artefact_is_small_and_holds_no_pickle() -> None:
 def test_a_folder_that_is_no_artefact_says_so(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="setpoint train"):
         Classifier.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.npz", "vocabulary.txt.gz", "manifest.json"])
+@pytest.mark.parametrize("damage", ["nonsense", "cut", "flipped"])
+def test_a_damaged_artefact_says_so(tmp_path: Path, name: str, damage: str) -> None:
     for file in ARTEFACT.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    (tmp_path / "model.npz").write_bytes(b"PK nonsense")
+    whole = (ARTEFACT / name).read_bytes()
+    flipped = whole[:300] + bytes(b ^ 255 for b in whole[300:360]) + whole[360:]
+    broken = {"nonsense": b"PK nonsense", "cut": whole[: len(whole) // 2], "flipped": flipped}
+    (tmp_path / name).write_bytes(broken[damage])
     with pytest.raises(ArtefactError, match="not a classifier artefact"):
+        Classifier.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"format": 0}, {"labels": None}, {"labels": ["code"]}, {"temperature": 0}, {"threshold": "high"}]
+)
+def test_a_manifest_that_does_not_fit_says_so(tmp_path: Path, change: dict[str, object]) -> None:
+    for file in ARTEFACT.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    manifest = json.loads((ARTEFACT / "manifest.json").read_text("utf-8"))
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest | change), "utf-8")
+    with pytest.raises(ArtefactError, match="train it again"):
         Classifier.load(tmp_path)

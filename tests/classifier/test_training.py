@@ -42,7 +42,7 @@ def test_training_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     place = folder(tmp_path, TASKS)
     for out in ("a", "b"):
         train(place, [], tmp_path / out)
-    for name in ("vocabulary.txt.gz", "manifest.json"):
+    for name in ("vocabulary.txt.gz", "manifest.json", "model.npz"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
@@ -71,3 +71,19 @@ def test_a_task_file_that_lacks_something_is_named(tmp_path: Path) -> None:
 def test_every_shipped_task_has_both_languages_and_cues() -> None:
     for task in load_tasks():
         assert all(len(task.examples[lang]) >= 10 and task.cues[lang] for lang in ("en", "zh")), task.name
+
+
+def test_with_enough_sources_the_report_scores_what_was_left_out(tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    rows = [
+        {"text": f"{text} {word}", "task": task, "source": source}
+        for source, word in [("a", "please"), ("b", "now"), ("c", "again"), ("d", "today"), ("e", "once more")]
+        for task, texts in TASKS.items()
+        for text in texts
+    ]
+    data.write_text("\n".join(json.dumps(r) for r in rows), "utf-8")
+    report = train(folder(tmp_path, TASKS), [data], tmp_path / "out")
+    assert report.scores is not None
+    assert report.scores.accuracy > 0.9
+    assert "accuracy" in str(report)
+    assert 0.15 <= json.loads((tmp_path / "out" / "manifest.json").read_text())["threshold"] <= 0.6

@@ -1,0 +1,54 @@
+"""Languages: which script and language an ask is in, as far as its task depends on it."""
+
+import re
+
+_LOOKED_AT = 500  # characters: the language of an ask shows early
+_CJK = re.compile(r"[\u3400-\u9fff]+")
+_LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]+")
+# Kana, Hangul, Cyrillic, Greek, Arabic, Hebrew, the scripts of India and South-East Asia: letters that no feature stands for.
+_FOREIGN = re.compile(r"[\u0370-\u1cff\u3040-\u30ff\uac00-\ud7af]+")
+_KANA = re.compile(r"[\u3040-\u30ff]")
+# Where an instruction about foreign words stands, if there is one: characters from the beginning and to the end.
+_BEGINNING, _END, _JAPANESE_END = 8, 24, 8
+_WORD = re.compile(r"[^\W\d_]+")
+_WORDS = 40
+
+# Words that English asks are full of, and those of its neighbours. Words of both are in neither.
+_ENGLISH_WORDS = (
+    "the and to are for with that this it what how why who which when where does did can could would should you your we please "
+    "write give make tell explain translate summarize summarise list find show create generate rewrite fix help from not about "
+    "hi hello thanks"
+)
+_NEIGHBOUR_WORDS = (
+    "el los las del una un por para que qué cómo está es en con y le les des du une est dans pour quelle quel vous je et sur au "
+    "der das und ist eine einen einem ein nicht mit für auf wie ich zu im il lo gli che di della è per sono non o os uma "
+    "não com de em da het een niet voor van ik jest nie się na jak hur och att det är inte bir ve bu için"
+)
+_ENGLISH, _NEIGHBOURS = frozenset(_ENGLISH_WORDS.split()), frozenset(_NEIGHBOUR_WORDS.split())
+
+
+def language_of(text: str) -> str:
+    """`zh`, `en` or `other`. A Chinese or English ask stays one with code, names or foreign words to be translated in it."""
+    if text.isascii():
+        return _latin(text)
+    sample = text[:_LOOKED_AT]
+    chinese, latin, foreign = (sum(map(len, runs.findall(sample))) for runs in (_CJK, _LATIN, _FOREIGN))
+    begins, ends = sample.lstrip()[:_BEGINNING], text[-2 * _END :].rstrip()[-_END:]
+    if foreign > chinese + latin and _FOREIGN.search(begins) and _FOREIGN.search(ends):
+        return "other"
+    if _KANA.search(begins) and _KANA.search(ends[-_JAPANESE_END:]):  # Japanese, however many Chinese characters it has
+        return "other"
+    return "zh" if chinese * 4 > latin else _latin(text)
+
+
+def is_foreign(text: str, language: str) -> bool:
+    """Whether a text has letters, but of a language that the features say nothing about."""
+    return language == "other" and any(map(str.isalpha, text[:_LOOKED_AT]))
+
+
+def _latin(text: str) -> str:
+    words = _WORD.findall(text[:_LOOKED_AT].lower())[:_WORDS]
+    if not words:
+        return "other"
+    found = set(words)
+    return "other" if len(found & _NEIGHBOURS) >= 2 and not found & _ENGLISH else "en"
