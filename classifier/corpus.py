@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from classifier.errors import CorpusError
 from classifier.language import language_of
 from classifier.tasks import Task
 
-OWN = "setpoint_examples"
+PROMPTS = Path(__file__).parent / "prompts"  # written for this project, each by hand and with its task
+OWN_EXAMPLES = "setpoint_examples"
 OWN_LICENCE = "MIT"
 
 
@@ -24,12 +25,14 @@ class Row:
     lang: str
     source: str
     license: str
+    accept: tuple[str, ...] = ()  # other tasks that a fair judge would grant
+    own: bool = False  # written for its task, one by one
 
 
 def examples(tasks: Iterable[Task]) -> list[Row]:
     """The examples of the task files."""
     return [
-        Row(text, task.name, lang, OWN, OWN_LICENCE)
+        Row(text, task.name, lang, OWN_EXAMPLES, OWN_LICENCE, own=True)
         for task in tasks
         for lang, texts in task.examples.items()
         for text in texts
@@ -37,8 +40,14 @@ def examples(tasks: Iterable[Task]) -> list[Row]:
 
 
 def read(paths: Sequence[Path], tasks: frozenset[str]) -> list[Row]:
-    """Rows of JSONL files: {"text", "task"} and optionally lang, source, license. Raises CorpusError by file and line."""
+    """Rows of JSONL files: {"text", "task"} and optionally accept, lang, source, license. Raises CorpusError by file and line."""
     return [row for path in paths for row in _rows(path, tasks)]
+
+
+def shipped(tasks: frozenset[str]) -> list[Row]:
+    """The prompts that are shipped, as far as their tasks are known."""
+    rows = [row for path in sorted(PROMPTS.glob("*.jsonl")) for row in _rows(path, None)]
+    return [replace(row, own=True, license=OWN_LICENCE) for row in rows if row.task in tasks]
 
 
 def digest(rows: Iterable[Row]) -> str:
@@ -46,7 +55,7 @@ def digest(rows: Iterable[Row]) -> str:
     return hashlib.sha256("\n".join(sorted(f"{r.task}\t{r.text}" for r in rows)).encode()).hexdigest()[:16]
 
 
-def _rows(path: Path, tasks: frozenset[str]) -> Iterable[Row]:
+def _rows(path: Path, tasks: frozenset[str] | None) -> Iterable[Row]:
     try:
         lines = path.read_text("utf-8").split("\n")  # not splitlines: U+2028 may stand inside a JSON string
     except (OSError, UnicodeDecodeError) as e:
@@ -56,7 +65,7 @@ def _rows(path: Path, tasks: frozenset[str]) -> Iterable[Row]:
             yield _row(line, f"{path}:{number}", path.stem, tasks)
 
 
-def _row(line: str, place: str, source: str, tasks: frozenset[str]) -> Row:
+def _row(line: str, place: str, source: str, tasks: frozenset[str] | None) -> Row:
     try:
         raw: Any = json.loads(line)
     except ValueError as e:
@@ -64,12 +73,13 @@ def _row(line: str, place: str, source: str, tasks: frozenset[str]) -> Row:
     text, task = (raw.get("text"), raw.get("task")) if isinstance(raw, dict) else (None, None)
     if not isinstance(text, str) or not text.strip():
         raise CorpusError(f'{place}: lacks a "text" that says something')
-    if task not in tasks:
-        raise CorpusError(f"{place}: the task {task!r} has no file; the tasks are {', '.join(sorted(tasks))}")
+    if not isinstance(task, str) or (tasks is not None and task not in tasks):
+        raise CorpusError(f"{place}: the task {task!r} has no file; the tasks are {', '.join(sorted(tasks or ()))}")
     return Row(
         text,
         task,
         str(raw.get("lang") or language_of(text)),
         str(raw.get("source") or source),
         str(raw.get("license") or "not given"),
+        tuple(a for a in raw["accept"] if isinstance(a, str)) if isinstance(raw.get("accept"), list) else (),
     )

@@ -27,8 +27,8 @@ _HARNESS, _QUOTED, _ASKED = (frozenset(n.split()) for n in (_HARNESS_NAMES, _QUO
 _TAG = re.compile(r"<(/?)([^\W\d_][\w-]{1,40})(?:\s[^<>]{0,300})?>")
 
 # Chat programs ask for a title of the conversation in words of their own, and paste it behind them.
-_TITLE = re.compile(r"title|标题|主题", re.IGNORECASE)
-_OF_CHAT = re.compile(r"conversation|chat|messages?|dialogue|对话|会话|聊天", re.IGNORECASE)
+_TITLE = ("itle", "标题", "主题")  # Title, title
+_OF_CHAT = ("onversation", "hat", "essage", "ialogue", "对话", "会话", "聊天")
 _PASTED = re.compile(
     r"^[#\s]*(?:conversation|chat history|transcript|messages?|user|human|对话|会话|聊天记录|用户)\s*[::]",
     re.IGNORECASE | re.MULTILINE,
@@ -70,7 +70,7 @@ def _unwrapped(text: str, seam: int | None) -> str:
 def _untitled(text: str) -> str:
     """A request for a title without the conversation that it is for."""
     head = text[:_TITLE_HEAD]
-    if _TITLE.search(head) and _OF_CHAT.search(head):
+    if any(map(head.__contains__, _TITLE)) and any(map(head.__contains__, _OF_CHAT)):
         pasted = _PASTED.search(text)
         if pasted and text[: pasted.start()].strip():
             return text[: pasted.start()]

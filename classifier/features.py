@@ -1,13 +1,23 @@
-"""Features: the words and characters of an ask, the same for training and for serving."""
+"""Features: the words and characters of an ask as hashes, the same for training and for serving.
+
+A token is a Latin word, a number, one Chinese character (each says as much as a short word), or one mark. Features are single
+tokens and pairs of neighbours: all those of the text, and once more those of its head and how it begins, since an instruction
+mostly stands first. Each is a stretch of the text, so one running sum over its characters hashes them all: with r the sum of
+value × base^place, the hash of a stretch is (r at its end - r at its beginning) / base^beginning, modulo 2^64.
+"""
 
 import re
 
-# A Latin word, a number, one Chinese character (each says as much as a short word), or one mark.
-_TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+|[\u3400-\u9fff]|```|[^\w\s]")
-_NUMBER = re.compile(r"\d+")
-HEAD, FIRST, LAST = 60, 400, 200  # characters of the head; tokens from the beginning and from the end
-# Characters looked at: about as many as hold those tokens. Chinese has a token a character, English one in five or six.
-_LONGEST_ASCII, _LONGEST = 3_600, 1_800
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.characters import BLANK, CHINESE, DIGIT, FORM, KIND, VALUE, points, salt
+
+Hashes = NDArray[np.uint64]
+
+LONGEST = 1_800  # characters looked at, two thirds of them from the beginning and the rest from the end
+HEAD = 60  # characters of the head
+BEGINNING = 3  # tokens: the text begins with one, with two, with three
 
 # An instruction that stands below what it is about. It counts as the head.
 _LONG, _LINE = 400, 200  # characters from which on a text has a below, and that an instruction has at most
@@ -19,24 +29,81 @@ _INSTRUCTS = re.compile(
 )
 _ASKS = re.compile(r"[?？]\s*$")
 
-
-def tokens(text: str) -> list[str]:
-    """Lower-case tokens; every number is `0`. Of a long text the first and the last ones."""
-    longest = _LONGEST_ASCII if text.isascii() else _LONGEST
-    if len(text) > longest:
-        text = f"{text[: longest * 2 // 3]} {text[-longest // 3 :]}"
-    found = _TOKEN.findall(_NUMBER.sub("0", text.lower()))
-    return found if len(found) <= FIRST + LAST else found[:FIRST] + found[-LAST:]
+_BASE = 0x9E37_79B9_7F4A_7C15
+_POWERS = np.array([pow(_BASE, n, 1 << 64) for n in range(LONGEST + 2)], np.uint64)
+_INVERSES = np.array([pow(_BASE, -n, 1 << 64) for n in range(LONGEST + 2)], np.uint64)
+_OF_HEAD, _OF_BEGINNING = salt(1), salt(2)
+_NONE, _FIRST = np.empty(0, np.uint64), np.ones(1, np.bool_)
 
 
-def body(words: list[str]) -> list[str]:
-    """Unigrams and bigrams of the whole text's tokens."""
-    return words + [f"{a} {b}" for a, b in zip(["\x02", *words], words, strict=False)]  # \x02 is the beginning
+def hashed(text: str) -> tuple[Hashes, int]:
+    """(hashes, how many are of the whole text): with repetitions, those of head and beginning last."""
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST * 2 // 3]} {text[-LONGEST // 3 :]}"
+    if not text:
+        return _NONE, 0
+    kind, value = _read(text, VALUE)
+    running = np.zeros(len(value) + 1, np.uint64)
+    np.add.accumulate(value * _POWERS[: len(value)], out=running[1:])
+    starts, ends = _tokens(kind)
+    return _stretches(running[starts], running[ends], _INVERSES[starts], int(starts.searchsorted(HEAD)))
 
 
-def head(text: str) -> list[str]:
-    """Unigrams and bigrams of the first 60 characters, apart: an instruction mostly stands first."""
-    return body(tokens(text.lstrip()[:HEAD]))
+def spelled(text: str) -> list[str]:
+    """What each of the hashes of a text stands for, in the same order: `^` marks the head, `^^` the beginning."""
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST * 2 // 3]} {text[-LONGEST // 3 :]}"
+    if not text:
+        return []
+    kind, form = _read(text, FORM)
+    starts, ends = _tokens(kind)
+    plain = "".join(map(chr, form.tolist()))
+    count, in_head = len(starts), int(starts.searchsorted(HEAD))
+    one = [plain[a:b] for a, b in zip(starts, ends, strict=True)]
+    two = [plain[a:b] for a, b in zip(starts[:-1], ends[1:], strict=True)]
+    begun = [plain[starts[0] : b] for b in ends[:BEGINNING]] if count else []
+    return [
+        *one,
+        *two,
+        *(f"^{t}" for t in one[:in_head]),
+        *(f"^{t}" for t in two[: max(in_head - 1, 0)]),
+        *(f"^^{t}" for t in begun),
+    ]
+
+
+def _read(text: str, table: Hashes) -> tuple[NDArray[np.uint8], Hashes]:
+    """(kinds, values of a table) of the characters, runs of blanks and of digits as one."""
+    raw = points(text)
+    kind, value = KIND.take(raw, mode="clip"), table.take(raw, mode="clip")
+    again = (kind[1:] == kind[:-1]) & (kind[1:] <= DIGIT)
+    if again.any():
+        kept = np.concatenate([_FIRST, ~again])
+        return kind[kept], value[kept]
+    return kind, value
+
+
+def _tokens(kind: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(starts, ends) of the tokens."""
+    edge = np.ones(len(kind) + 1, np.bool_)  # before each character, and behind the last
+    np.not_equal(kind[1:], kind[:-1], out=edge[1:-1])
+    edge[:-1] |= kind >= CHINESE
+    full = kind != BLANK
+    start = edge[:-1] & full
+    # A token ends where the next one starts or a blank does.
+    return start.nonzero()[0], (edge[1:] & full).nonzero()[0] + 1
+
+
+def _stretches(begun: Hashes, ended: Hashes, inverse: Hashes, in_head: int) -> tuple[Hashes, int]:
+    """All features, from the running sums before and after each token."""
+    count = len(begun)
+    if not count:
+        return _NONE, 0
+    body = 2 * count - 1
+    one = (ended - begun) * inverse
+    two = (ended[1:] - begun[:-1]) * inverse[:-1]
+    beginning = (ended[:BEGINNING] - begun[:1]) * (inverse[:1] * _OF_BEGINNING)
+    parts = (one, two, one[:in_head] * _OF_HEAD, two[: max(in_head - 1, 0)] * _OF_HEAD, beginning)
+    return np.concatenate(parts), body
 
 
 def arranged(text: str) -> str:
@@ -52,8 +119,3 @@ def arranged(text: str) -> str:
     if len(first) <= _LINE and (_INSTRUCTS.match(first) or _ASKS.search(first)):
         return text
     return f"{last}\n{text[:line]}"
-
-
-def says_something(word: str) -> bool:
-    """Whether a token says anything by itself: a word or a Chinese character; no mark, number or single letter."""
-    return len(word) > 1 or "\u3400" <= word <= "\u9fff"

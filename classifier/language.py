@@ -2,9 +2,11 @@
 
 import re
 
-_LOOKED_AT = 500  # characters: the language of an ask shows early
-_CJK = re.compile(r"[\u3400-\u9fff]+")
-_LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]+")
+import numpy as np
+
+from classifier.characters import CHINESE, FOREIGN, KIND, KINDS, LATIN, points
+
+_LOOKED_AT = 300  # characters: the language of an ask shows early
 # Kana, Hangul, Cyrillic, Greek, Arabic, Hebrew, the scripts of India and South-East Asia: letters that no feature stands for.
 _FOREIGN = re.compile(r"[\u0370-\u1cff\u3040-\u30ff\uac00-\ud7af]+")
 _KANA = re.compile(r"[\u3040-\u30ff]")
@@ -24,7 +26,8 @@ _NEIGHBOUR_WORDS = (
     "der das und ist eine einen einem ein nicht mit für auf wie ich zu im il lo gli che di della è per sono non o os uma "
     "não com de em da het een niet voor van ik jest nie się na jak hur och att det är inte bir ve bu için"
 )
-_ENGLISH, _NEIGHBOURS = frozenset(_ENGLISH_WORDS.split()), frozenset(_NEIGHBOUR_WORDS.split())
+_ENGLISH_WORD = re.compile(rf"\b(?:{'|'.join(_ENGLISH_WORDS.split())})\b", re.IGNORECASE)
+_NEIGHBOURS = frozenset(_NEIGHBOUR_WORDS.split())
 
 
 def language_of(text: str) -> str:
@@ -32,7 +35,10 @@ def language_of(text: str) -> str:
     if text.isascii():
         return _latin(text)
     sample = text[:_LOOKED_AT]
-    chinese, latin, foreign = (sum(map(len, runs.findall(sample))) for runs in (_CJK, _LATIN, _FOREIGN))
+    kinds = np.bincount(KIND.take(points(sample), mode="clip"), minlength=KINDS).tolist()
+    chinese, latin, foreign = kinds[CHINESE], kinds[LATIN], kinds[FOREIGN]
+    if not foreign:
+        return "zh" if chinese * 4 > latin else _latin(text)
     begins, ends = sample.lstrip()[:_BEGINNING], text[-2 * _END :].rstrip()[-_END:]
     if foreign > chinese + latin and _FOREIGN.search(begins) and _FOREIGN.search(ends):
         return "other"
@@ -47,8 +53,9 @@ def is_foreign(text: str, language: str) -> bool:
 
 
 def _latin(text: str) -> str:
+    if _ENGLISH_WORD.search(text, 0, _LOOKED_AT):
+        return "en"
     words = _WORD.findall(text[:_LOOKED_AT].lower())[:_WORDS]
     if not words:
         return "other"
-    found = set(words)
-    return "other" if len(found & _NEIGHBOURS) >= 2 and not found & _ENGLISH else "en"
+    return "other" if len(_NEIGHBOURS.intersection(words)) >= 2 else "en"

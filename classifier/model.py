@@ -1,57 +1,89 @@
 """The trained model: a linear classifier as plain arrays, reduced to what one prompt needs."""
 
-import gzip
 import hashlib
 import io
 import json
 import math
 import zipfile
 import zlib
-from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifier.ask import Ask
 from classifier.errors import ArtefactError
-from classifier.features import arranged, body, head, says_something, tokens
+from classifier.features import LONGEST, Hashes, arranged, hashed
 from classifier.followup import is_follow_up, is_short
 from classifier.language import is_foreign, language_of
 from classifier.verdict import GENERAL, Verdict
 
 ARTEFACT = Path(__file__).parent / "artefact"
-FILES = ("manifest.json", "model.npz", "vocabulary.txt.gz")
-FORMAT = 1
-HEAD_MARK = "^"  # tells the features of the head from those of the whole text in the vocabulary
+FILES = ("manifest.json", "model.npz")
+FORMAT = 2
+SLOTS = 19  # bits: a hash is looked up by its first ones; training keeps one feature per slot
 REMEMBERED = 2_048  # recent texts: a repeated prompt is a look-up
 REMEMBERED_LONGEST = 2_000  # characters: long texts would fill the memory, and seldom come again
 RUNNERS_UP = 3
 
+Floats = NDArray[np.float32]
+
+
+class Linear:
+    """Weights by feature: `keys` (features,) hashes, `idf` and `evidence` (features,), `weights` (features, tasks), `bias`.
+
+    `evidence` is 1 for a feature with a word in it: marks and single digits are no reason for a verdict.
+    """
+
+    def __init__(self, keys: Hashes, idf: Floats, evidence: Floats, weights: Floats, bias: Floats) -> None:
+        self.keys, self.idf, self.evidence, self.weights, self.bias = keys, idf, evidence, weights, bias
+        # Place 0 is what is not known. A row holds all that a known feature adds: to each task, to the length, to the evidence.
+        self._keys = np.concatenate([np.zeros(1, np.uint64), keys])
+        rows = np.column_stack([weights * idf[:, None], idf * idf, evidence]).astype(np.float32)
+        self._rows = np.vstack([np.zeros((1, rows.shape[1]), np.float32), rows])
+        self._slots = np.zeros(1 << SLOTS, np.intp)
+        self._slots[slots(keys)] = np.arange(1, len(keys) + 1)
+        # To keep each feature once: what is written last at its place stays.
+        self._last = np.zeros(len(keys) + 1, np.intp)
+        self._order = np.arange(4 * LONGEST)
+        self._ones = np.ones(4 * LONGEST, np.float32)
+        self._bias: list[float] = bias.tolist()
+
+    def places(self, hashes: Hashes, body: int) -> tuple[NDArray[np.intp], int]:
+        """(places, how many of them are of the body) of the known features, each once; place n is feature n - 1."""
+        places = self._slots.take(slots(hashes))
+        known = (self._keys.take(places) == hashes).nonzero()[0]
+        places = places.take(known)
+        order = self._order[: len(places)]
+        self._last[places] = order
+        once = self._last.take(places) == order
+        of_body = int(np.count_nonzero(once[: known.searchsorted(body)]))
+        return places[once], of_body
+
+    def scores(self, places: NDArray[np.intp], of_body: int) -> list[float] | None:
+        """(tasks,) log-odds up to a constant: TF-IDF without counts, body and head each of length 1. None without evidence."""
+        rows = self._rows.take(places, axis=0)
+        *body, body_square, body_evidence = (self._ones[:of_body] @ rows[:of_body]).tolist()
+        *head, head_square, head_evidence = (self._ones[: len(rows) - of_body] @ rows[of_body:]).tolist()
+        if body_evidence + head_evidence < 1:
+            return None
+        to_body, to_head = _inverse_root(body_square), _inverse_root(head_square)
+        return [c + b * to_body + h * to_head for c, b, h in zip(self._bias, body, head, strict=True)]
+
 
 class Classifier:
-    """Gives verdicts. The same ask gets the same verdict."""
+    """Gives verdicts. The same ask gets the same verdict. For one thread, or one event loop, at a time."""
 
-    def __init__(
-        self,
-        manifest: Mapping[str, Any],
-        vocabulary: Mapping[str, int],
-        idf: NDArray[np.float32],
-        weights: NDArray[np.float32],
-        bias: NDArray[np.float32],
-        digest: str = "",
-    ) -> None:
-        self.manifest, self.digest = manifest, digest
+    def __init__(self, manifest: Mapping[str, Any], linear: Linear, digest: str = "") -> None:
+        self.manifest, self.linear, self.digest = manifest, linear, digest
         self.tasks: tuple[str, ...] = tuple(manifest["labels"])
-        self._body = {w: i for w, i in vocabulary.items() if not _of_head(w)}
-        self._head = {w.removeprefix(HEAD_MARK): i for w, i in vocabulary.items() if _of_head(w)}
-        self._idf, self._weights, self._bias = idf, weights, bias
         self._scale = 1.0 / float(manifest["temperature"])
         self._threshold = float(manifest["threshold"])
-        self._seen: OrderedDict[str, NDArray[np.float64] | None] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, str], Verdict] = OrderedDict()
 
     @classmethod
     def load(cls, folder: Path | None = None) -> "Classifier":
@@ -61,15 +93,17 @@ class Classifier:
             contents = {name: (folder / name).read_bytes() for name in FILES}
             manifest = json.loads(contents["manifest.json"])
             with np.load(io.BytesIO(contents["model.npz"]), allow_pickle=False) as arrays:
-                idf, weights, bias = (arrays[n].astype(np.float32) for n in ("idf", "weights", "bias"))
-            words = gzip.decompress(contents["vocabulary.txt.gz"]).decode("utf-8").split("\n")
+                keys = arrays["keys"].astype(np.uint64)
+                idf, evidence, weights, bias = (
+                    arrays[n].astype(np.float32) for n in ("idf", "evidence", "weights", "bias")
+                )
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as e:
             raise ArtefactError(
                 f"{folder}: is not a classifier artefact: {e}; `setpoint train --out {folder}` makes one"
             ) from e
-        _check(folder, manifest, len(words), idf, weights, bias)
+        _check(folder, manifest, keys, idf, evidence, weights, bias)
         digest = hashlib.sha256(b"".join(contents.values())).hexdigest()[:12]
-        return cls(manifest, {w: i for i, w in enumerate(words)}, idf, weights, bias, digest)
+        return cls(manifest, Linear(keys, idf, evidence, weights, bias), digest)
 
     def classify(self, ask: Ask) -> Verdict:
         """The task of an ask; a short follow-up takes the conversation's."""
@@ -82,75 +116,73 @@ class Classifier:
         return verdict
 
     def _verdict(self, text: str, language: str) -> Verdict:
-        p = None if is_foreign(text, language) else self._remembered(text)
+        if len(text) > REMEMBERED_LONGEST:
+            return self._judged(text, language)
+        key = (text, language)
+        verdict = self._seen.get(key)
+        if verdict is None:
+            verdict = self._seen[key] = self._judged(text, language)
+            if len(self._seen) > REMEMBERED:
+                self._seen.popitem(last=False)
+        else:
+            self._seen.move_to_end(key)
+        return verdict
+
+    def _judged(self, text: str, language: str) -> Verdict:
+        p = None if is_foreign(text, language) else self.probabilities(text)
         if p is None:
             return Verdict(GENERAL, 0.0, (), "abstained")
-        order = np.argsort(-p, kind="stable")[: RUNNERS_UP + 1]
-        ranked = tuple((self.tasks[i], float(p[i])) for i in order)
+        ranked = [
+            (task, share) for share, task in sorted(zip(p, self.tasks, strict=True), reverse=True)[: RUNNERS_UP + 1]
+        ]
         if ranked[0][1] < self._threshold:
-            return Verdict(GENERAL, ranked[0][1], ranked[:RUNNERS_UP], "abstained")
-        return Verdict(ranked[0][0], ranked[0][1], ranked[1:], "model")
+            return Verdict(GENERAL, ranked[0][1], tuple(ranked[:RUNNERS_UP]), "abstained")
+        return Verdict(ranked[0][0], ranked[0][1], tuple(ranked[1:]), "model")
 
-    def _remembered(self, text: str) -> NDArray[np.float64] | None:
-        if len(text) > REMEMBERED_LONGEST:
-            return self.probabilities(text)
-        if text in self._seen:
-            self._seen.move_to_end(text)
-            return self._seen[text]
-        p = self._seen[text] = self.probabilities(text)
-        if len(self._seen) > REMEMBERED:
-            self._seen.popitem(last=False)
-        return p
-
-    def probabilities(self, text: str) -> NDArray[np.float64] | None:
+    def probabilities(self, text: str) -> list[float] | None:
         """(tasks,) calibrated probabilities; None where nothing in the text is known."""
-        text = arranged(text)
-        words = tokens(text)
-        grams_of_body, grams_of_head = body(words), head(text)
-        if not self._evident(grams_of_body) and words.count("0") < 2:
+        scores = self.linear.scores(*self.linear.places(*hashed(arranged(text))))
+        if scores is None:
             return None
-        scores = self._bias.astype(np.float64)
-        for vocabulary, grams in ((self._body, grams_of_body), (self._head, grams_of_head)):
-            counts = Counter(map(vocabulary.get, grams))
-            del counts[None]
-            if counts:
-                scores += self._weighed(counts)
-        scaled = scores * self._scale
-        e = np.exp(scaled - scaled.max())
-        p: NDArray[np.float64] = e / e.sum()
-        return p
-
-    def _evident(self, grams: list[str]) -> bool:
-        """Whether a word is known, alone or beside another; marks and single letters are no evidence."""
-        return any(g in self._body and any(map(says_something, g.split(" "))) for g in grams)
-
-    def _weighed(self, counts: Mapping[int | None, int]) -> NDArray[np.float32]:
-        """(tasks,) what grams at these places of the vocabulary add: TF-IDF with logarithmic counts, of length 1."""
-        places = np.fromiter(cast(Iterable[int], counts), np.intp, len(counts))
-        values = (1 + np.log(np.fromiter(counts.values(), np.float32, len(counts)))) * self._idf[places]
-        added: NDArray[np.float32] = (values / np.sqrt(values @ values)) @ self._weights[places]
-        return added
+        most, scale = max(scores), self._scale
+        e = [math.exp((s - most) * scale) for s in scores]
+        mass = sum(e)
+        return [x / mass for x in e]
 
 
-def _of_head(word: str) -> bool:
-    """Whether a word of the vocabulary is of the head; a lone mark, or one before a blank, is a word of the text."""
-    return len(word) > 1 and word.startswith(HEAD_MARK) and word[1] != " "
+def slots(hashes: Hashes) -> NDArray[np.intp]:
+    """(hashes,) where each is looked up."""
+    return (hashes >> np.uint64(64 - SLOTS)).view(np.intp)
+
+
+def _inverse_root(square: float) -> float:
+    return 1.0 / math.sqrt(square) if square > 0 else 0.0
 
 
 def _check(
-    folder: Path, manifest: Any, words: int, idf: NDArray[Any], weights: NDArray[Any], bias: NDArray[Any]
+    folder: Path,
+    manifest: Any,
+    keys: Hashes,
+    idf: Floats,
+    evidence: Floats,
+    weights: Floats,
+    bias: Floats,
 ) -> None:
+    again = "train it again with `setpoint train`"
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ArtefactError(f"{folder}: was made by another version of Setpoint; train it again with `setpoint train`")
+        raise ArtefactError(f"{folder}: was made by another version of Setpoint; {again}")
     labels = manifest.get("labels")
     if not isinstance(labels, list) or not all(isinstance(t, str) for t in labels):
-        raise ArtefactError(f"{folder}: its manifest lacks labels; train it again with `setpoint train`")
+        raise ArtefactError(f"{folder}: its manifest lacks labels; {again}")
     if not all(_is_number(manifest.get(k)) for k in ("temperature", "threshold")) or manifest["temperature"] <= 0:
-        raise ArtefactError(f"{folder}: its manifest lacks a temperature > 0 or a threshold; train it again")
-    if idf.shape != (words,) or weights.shape != (words, len(labels)) or bias.shape != (len(labels),):
-        raise ArtefactError(f"{folder}: its arrays do not belong together; train it again with `setpoint train`")
-    if not all(np.isfinite(a).all() for a in (idf, weights, bias)):
-        raise ArtefactError(f"{folder}: has weights that are no numbers; train it again with `setpoint train`")
+        raise ArtefactError(f"{folder}: its manifest lacks a temperature > 0 or a threshold; {again}")
+    shapes = (idf.shape, evidence.shape, weights.shape, bias.shape)
+    if shapes != (keys.shape, keys.shape, (len(keys), len(labels)), (len(labels),)):
+        raise ArtefactError(f"{folder}: its arrays do not belong together; {again}")
+    if not all(np.isfinite(a).all() for a in (idf, evidence, weights, bias)):
+        raise ArtefactError(f"{folder}: has weights that are no numbers; {again}")
+    if len(np.unique(slots(keys))) != len(keys):
+        raise ArtefactError(f"{folder}: has more features than places for them; {again}")
 
 
 def _is_number(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Training: a linear model over words and characters, pruned, calibrated on sources that it has not seen."""
+"""Training: from task files and labelled prompts to an artefact, scored and calibrated on sources that it has not seen."""
 
 import gzip
 import json
@@ -11,29 +11,23 @@ from typing import Any
 import numpy as np
 import sklearn
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, hstack
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
-from classifier import corpus, features
+from classifier import corpus
 from classifier.calibration import THRESHOLD, calibrated, softmax
 from classifier.corpus import Row
 from classifier.envelope import opened
 from classifier.errors import CorpusError
 from classifier.evaluation import Scores, confusion, score
-from classifier.model import FORMAT, HEAD_MARK, Classifier
+from classifier.fitting import fit
+from classifier.model import FORMAT, Classifier, Linear
 from classifier.tasks import load_tasks
+from classifier.vocabulary import Document, document, names
 
-FEATURES = 30_000
-SINGLE = 2.0  # how much more a single word counts than a pair when features are picked: short asks consist of them
-STRENGTH = 6.0  # inverse regularisation; 3 and 12 are as right on sources left out, within noise
-FOLDS = 5
+FOLDS = 8
 FEWEST_SOURCES = 5
-PLENTY = 120  # rows of one task in one source; more of the same count for less
 
 Array = NDArray[np.float64]
-Grams = tuple[list[str], list[str]]  # of a text's body and head
 Progress = Callable[[str], None]
 
 
@@ -59,128 +53,45 @@ class Report:
         return "\n".join([*said, self.confusion])
 
 
-@dataclass(frozen=True, slots=True)
-class _Linear:
-    vocabulary: list[str]
-    idf: Array
-    weights: Array  # (features, tasks)
-    bias: Array
-
-
 def train(tasks: Path, data: Sequence[Path], out: Path, progress: Progress = lambda said: None) -> Report:
     """Train on the task files and JSONL, write the artefact, and give the report. Raises TasksError, CorpusError."""
     known = load_tasks(tasks)
     labels = [t.name for t in known]
-    rows = corpus.examples(known) + corpus.read(data, frozenset(labels))
+    rows = corpus.examples(known) + corpus.shipped(frozenset(labels)) + corpus.read(data, frozenset(labels))
     rows = list({(r.text, r.task): r for r in rows}.values())
     missing = set(labels) - {r.task for r in rows}
     if missing:
         raise CorpusError(f"no example of {', '.join(sorted(missing))}")
     texts = [opened(r.text) for r in rows]
     progress(f"{len(rows)} rows of {len({r.source for r in rows})} sources")
-    grams = [_grams(t) for t in texts]
-    said = _out_of_source(rows, texts, grams, labels, progress)
+    documents = [document(t) for t in texts]
+    said = _out_of_source(rows, documents, labels, progress)
     temperature, threshold = calibrated(said, rows, labels) if said is not None else (1.0, THRESHOLD)
     progress("training on all rows")
-    linear = _fit(rows, grams, labels)
+    vocabulary, linear = fit(rows, documents, labels)
     report = _report(rows, said, labels, temperature)
-    _write(out, linear, _manifest(rows, labels, temperature, threshold, report))
+    write(out, linear, names(vocabulary, texts), _manifest(rows, labels, temperature, threshold, report))
     Classifier.load(out)
     return report
 
 
-def weights_of(rows: Sequence[Row]) -> Array:
-    """(rows,) weights: no source drowns the others, and within a language each task counts alike."""
-    same = Counter((r.source, r.task) for r in rows)
-    raw = np.array([min(1.0, PLENTY / same[r.source, r.task]) ** 0.5 for r in rows])
-    keys = [(r.lang, r.task) for r in rows]
-    mass: Counter[tuple[str, str]] = Counter()
-    for key, w in zip(keys, raw, strict=True):
-        mass[key] += w
-    level = sum(mass.values()) / len(mass)
-    balanced: Array = raw * np.array([(level / mass[key]) ** 0.5 for key in keys])
-    return balanced
-
-
-def _fit(rows: Sequence[Row], grams: Sequence[Grams], labels: Sequence[str]) -> _Linear:
-    """Fit on the features that tell tasks apart best."""
-    parts = [TfidfVectorizer(analyzer=_given, sublinear_tf=True, min_df=2, dtype=np.float32) for _ in range(2)]
-    xs = [part.fit_transform([g[i] for g in grams]) for i, part in enumerate(parts)]
-    names = [part.get_feature_names_out() for part in parts]
-    y = np.array([labels.index(r.task) for r in rows])
-    sample = weights_of(rows)
-    single = np.array([" " not in n for part in names for n in part])
-    kept = _telling(hstack(xs).tocsr(), y, sample, single)
-    bodies = xs[0].shape[1]
-    own = kept[kept < bodies], kept[kept >= bodies] - bodies
-    # Lengths must be as they will be served: norms are taken over the features that are left.
-    x = hstack([_unit(part[:, k]) for part, k in zip(xs, own, strict=True)]).tocsr()
-    fitted = LogisticRegression(C=STRENGTH, max_iter=200, tol=1e-3).fit(x, y, sample_weight=sample)
-    coef, bias = fitted.coef_, fitted.intercept_
-    if len(labels) == 2:  # scikit-learn keeps one row for two
-        coef, bias = np.vstack([-coef, coef]), np.array([0.0, bias[0]])
-    idf = np.concatenate([part.idf_[k] for part, k in zip(parts, own, strict=True)])
-    return _Linear([*names[0][own[0]], *(HEAD_MARK + n for n in names[1][own[1]])], idf, coef.T, bias)
-
-
-def _telling(x: csr_matrix, y: NDArray[np.int_], sample: Array, single: NDArray[np.bool_]) -> NDArray[np.int_]:
-    """The features whose mass in some task is furthest from that task's share, in units of its spread (as chi-square has it).
-
-    On sources left out as good as keeping the largest coefficients of a first fit (.65 and .66 right: gaps under .02 are
-    noise there), in less than half the time.
-    """
-    tasks = np.eye(int(y.max()) + 1)[y] * sample[:, None]
-    share = tasks.sum(axis=0) / sample.sum()
-    surplus = np.abs(x.T @ (tasks - sample[:, None] * share))
-    score = (surplus / np.sqrt(np.maximum(x.T @ sample, 1e-9)[:, None] * share)).max(axis=1) * np.where(
-        single, SINGLE, 1
-    )
-    kept: NDArray[np.int_] = np.sort(np.argsort(-score, kind="stable")[:FEATURES])
-    return kept
-
-
-def _unit(x: csr_matrix) -> csr_matrix:
-    norms = np.sqrt(np.asarray(x.multiply(x).sum(axis=1)).ravel())
-    return x.multiply((1.0 / np.where(norms > 0, norms, 1.0))[:, None]).tocsr()
-
-
-def _grams(text: str) -> Grams:
-    text = features.arranged(text)
-    return features.body(features.tokens(text)), features.head(text)
-
-
-def _given(grams: list[str]) -> list[str]:
-    return grams
-
-
 def _out_of_source(
-    rows: Sequence[Row], texts: Sequence[str], grams: Sequence[Grams], labels: Sequence[str], progress: Progress
+    rows: Sequence[Row], documents: Sequence[Document], labels: Sequence[str], progress: Progress
 ) -> Array | None:
     """(rows, tasks) logits, each by a model that has not seen the row's source; None with too few sources."""
     groups = [r.source for r in rows]
     if len(set(groups)) < FEWEST_SOURCES:
         return None
     logits = np.zeros((len(rows), len(labels)))
-    for fold, (seen, unseen) in enumerate(GroupKFold(FOLDS).split(texts, groups=groups), 1):
-        progress(f"fold {fold} of {FOLDS}: {len(unseen)} rows of sources left out")
-        linear = _fit([rows[i] for i in seen], [grams[i] for i in seen], labels)
-        model = _model(linear, labels)
+    folds = min(FOLDS, len(set(groups)))
+    for fold, (seen, unseen) in enumerate(GroupKFold(folds).split(documents, groups=groups), 1):
+        progress(f"fold {fold} of {folds}: {len(unseen)} rows of sources left out")
+        _, linear = fit([rows[i] for i in seen], [documents[i] for i in seen], labels)
         for i in unseen:
-            p = model.probabilities(texts[i])
-            logits[i] = np.log(np.maximum(p, 1e-12)) if p is not None else 0.0
+            scores = linear.scores(*linear.places(np.concatenate(documents[i]), len(documents[i][0])))
+            if scores is not None:
+                logits[i] = scores
     return logits
-
-
-def _model(linear: _Linear, labels: Sequence[str]) -> Classifier:
-    manifest = {"labels": list(labels), "temperature": 1.0, "threshold": 0.0}
-    vocabulary = {w: i for i, w in enumerate(linear.vocabulary)}
-    return Classifier(
-        manifest,
-        vocabulary,
-        linear.idf.astype(np.float32),
-        linear.weights.astype(np.float32),
-        linear.bias.astype(np.float32),
-    )
 
 
 def _report(rows: Sequence[Row], logits: Array | None, labels: Sequence[str], temperature: float) -> Report:
@@ -216,13 +127,22 @@ def _manifest(
     }
 
 
-def _write(out: Path, linear: _Linear, manifest: dict[str, Any]) -> None:
+def write(out: Path, linear: Linear, spelled: Sequence[str], manifest: dict[str, Any]) -> None:
+    """Write an artefact: `model.npz`, `manifest.json`, and for readers what the features are, in `vocabulary.txt.gz`."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "vocabulary.txt.gz").write_bytes(gzip.compress("\n".join(linear.vocabulary).encode(), mtime=0))
     np.savez_compressed(
         out / "model.npz",
+        keys=linear.keys,
         idf=linear.idf.astype(np.float16),
+        evidence=np.array([_is_evidence(name) for name in spelled], np.uint8),
         weights=linear.weights.astype(np.float16),
         bias=linear.bias.astype(np.float32),
     )
+    (out / "vocabulary.txt.gz").write_bytes(gzip.compress("\n".join(spelled).encode(), mtime=0))
     (out / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _is_evidence(name: str) -> bool:
+    """Whether a feature says anything by itself: a word, a Chinese character, or a number beside something."""
+    plain = name.lstrip("^")
+    return (len(plain) > 1 and any(c.isalnum() for c in plain)) or any("\u3400" <= c <= "\u9fff" for c in plain)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from classifier.ask import read_messages, read_text
 from classifier.errors import ArtefactError
 from classifier.keywords import Keywords
-from classifier.model import ARTEFACT, Classifier
+from classifier.model import ARTEFACT, FILES, Classifier
 from classifier.verdict import GENERAL
 
 EVERYDAY = [
@@ -186,7 +186,7 @@ def test_a_folder_that_is_no_artefact_says_so(tmp_path: Path) -> None:
         Classifier.load(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["model.npz", "vocabulary.txt.gz", "manifest.json"])
+@pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", ["nonsense", "cut", "flipped"])
 def test_a_damaged_artefact_says_so(tmp_path: Path, name: str, damage: str) -> None:
     for file in ARTEFACT.iterdir():
