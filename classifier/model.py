@@ -8,7 +8,6 @@ import zipfile
 import zlib
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.ask import Ask
+from classifier.conversation import normalised, pooled
 from classifier.errors import ArtefactError
 from classifier.features import LONGEST, Hashes, arranged, hashed
-from classifier.followup import is_follow_up, is_short
+from classifier.followup import is_follow_up
 from classifier.language import is_foreign, language_of
 from classifier.verdict import GENERAL, Verdict
 
@@ -83,7 +83,7 @@ class Classifier:
         self.tasks: tuple[str, ...] = tuple(manifest["labels"])
         self._scale = 1.0 / float(manifest["temperature"])
         self._threshold = float(manifest["threshold"])
-        self._seen: OrderedDict[tuple[str, str], Verdict] = OrderedDict()
+        self._seen: OrderedDict[str, list[float] | None] = OrderedDict()
 
     @classmethod
     def load(cls, folder: Path | None = None) -> "Classifier":
@@ -106,30 +106,11 @@ class Classifier:
         return cls(manifest, Linear(keys, idf, evidence, weights, bias), digest)
 
     def classify(self, ask: Ask) -> Verdict:
-        """The task of an ask; a short follow-up takes the conversation's."""
-        verdict = self._verdict(ask.text, ask.language)
-        if ask.previous and (is_follow_up(ask.text) or (verdict.task == GENERAL and is_short(ask.text))):
-            standing = (self._verdict(text, language_of(text)) for text in ask.previous if not is_follow_up(text))
-            earlier = next((v for v in standing if v.task != GENERAL), None)
-            if earlier:
-                return replace(earlier, source="conversation")
-        return verdict
-
-    def _verdict(self, text: str, language: str) -> Verdict:
-        if len(text) > REMEMBERED_LONGEST:
-            return self._judged(text, language)
-        key = (text, language)
-        verdict = self._seen.get(key)
-        if verdict is None:
-            verdict = self._seen[key] = self._judged(text, language)
-            if len(self._seen) > REMEMBERED:
-                self._seen.popitem(last=False)
-        else:
-            self._seen.move_to_end(key)
-        return verdict
-
-    def _judged(self, text: str, language: str) -> Verdict:
-        p = None if is_foreign(text, language) else self.probabilities(text)
+        """The task of an ask, with what the conversation around it says."""
+        own = self._remembered(ask.text, ask.language)
+        system = self._remembered(ask.system, language_of(ask.system)) if ask.system else None
+        before = self._before(ask) if ask.previous else None
+        p = pooled(self.tasks, ask, own, system, before)
         if p is None:
             return Verdict(GENERAL, 0.0, (), "abstained")
         ranked = [
@@ -137,17 +118,32 @@ class Classifier:
         ]
         if ranked[0][1] < self._threshold:
             return Verdict(GENERAL, ranked[0][1], tuple(ranked[:RUNNERS_UP]), "abstained")
-        return Verdict(ranked[0][0], ranked[0][1], tuple(ranked[1:]), "model")
+        alone = own is not None and self.tasks[own.index(max(own))] == ranked[0][0]
+        return Verdict(*ranked[0], tuple(ranked[1:]), "model" if alone else "conversation")
+
+    def _before(self, ask: Ask) -> list[float] | None:
+        """What was asked before, by the latest ask that stands for itself."""
+        earlier = (self._remembered(text, language_of(text)) for text in ask.previous if not is_follow_up(text))
+        return next((p for p in earlier if p is not None and max(p) >= self._threshold), None)
+
+    def _remembered(self, text: str, language: str) -> list[float] | None:
+        if len(text) > REMEMBERED_LONGEST:
+            return self._read(text, language)
+        if text in self._seen:
+            self._seen.move_to_end(text)
+            return self._seen[text]
+        p = self._seen[text] = self._read(text, language)
+        if len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+        return p
+
+    def _read(self, text: str, language: str) -> list[float] | None:
+        return None if is_foreign(text, language) else self.probabilities(text)
 
     def probabilities(self, text: str) -> list[float] | None:
-        """(tasks,) calibrated probabilities; None where nothing in the text is known."""
+        """(tasks,) calibrated probabilities of a text alone; None where nothing in it is known."""
         scores = self.linear.scores(*self.linear.places(*hashed(arranged(text))))
-        if scores is None:
-            return None
-        most, scale = max(scores), self._scale
-        e = [math.exp((s - most) * scale) for s in scores]
-        mass = sum(e)
-        return [x / mass for x in e]
+        return None if scores is None else normalised(scores, self._scale)
 
 
 def slots(hashes: Hashes) -> NDArray[np.intp]:
