@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 
 from classifier.corpus import Row
 
-WORTH = 0.4  # a verdict is given where at least so many are right, out of source
+WORTH = 0.3  # a verdict is given where at least so many are right, out of source: two guesses in thirteen would be 0.15
 THRESHOLD = 0.35  # where there are too few sources to tell
 
 Array = NDArray[np.float64]

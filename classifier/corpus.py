@@ -12,6 +12,7 @@ from classifier.language import language_of
 from classifier.tasks import Task
 
 PROMPTS = Path(__file__).parent / "prompts"  # written for this project, each by hand and with its task
+VALIDATION = Path(__file__).parent / "validation"
 OWN_EXAMPLES = "setpoint_examples"
 OWN_LICENCE = "MIT"
 
@@ -39,8 +40,21 @@ def examples(tasks: Iterable[Task]) -> list[Row]:
     ]
 
 
-def read(paths: Sequence[Path], tasks: frozenset[str]) -> list[Row]:
-    """Rows of JSONL files: {"text", "task"} and optionally accept, lang, source, license. Raises CorpusError by file and line."""
+def cues(tasks: Iterable[Task]) -> list[Row]:
+    """The cues of the task files as prompts of a few words."""
+    return [
+        Row(cue, task.name, lang, OWN_EXAMPLES, OWN_LICENCE, own=True)
+        for task in tasks
+        for lang, words in task.cues.items()
+        for cue in words
+    ]
+
+
+def read(paths: Sequence[Path], tasks: frozenset[str] | None) -> list[Row]:
+    """Rows of JSONL files: {"text", "task"} and optionally accept, lang, source, license. Raises CorpusError by file and line.
+
+    Any name of a task is taken where `tasks` is None.
+    """
     return [row for path in paths for row in _rows(path, tasks)]
 
 
@@ -48,6 +62,11 @@ def shipped(tasks: frozenset[str]) -> list[Row]:
     """The prompts that are shipped, as far as their tasks are known."""
     rows = [row for path in sorted(PROMPTS.glob("*.jsonl")) for row in _rows(path, None)]
     return [replace(row, own=True, license=OWN_LICENCE) for row in rows if row.task in tasks]
+
+
+def validation() -> list[Row]:
+    """The prompts that models are judged by: written and labelled before any was tuned on them, never trained on."""
+    return [row for lang in ("en", "zh") for row in _rows(VALIDATION / f"{lang}.jsonl", None)]
 
 
 def digest(rows: Iterable[Row]) -> str:

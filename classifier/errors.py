@@ -3,7 +3,8 @@
 ClassifierError
 ├── ArtefactError    an artefact cannot be read or is not one; keyword rules stand in
 ├── TasksError       a task file does not say what it must
-└── CorpusError      a training row is bad; the message names file and line
+├── CorpusError      a training row is bad; the message names file and line
+└── WorseError       a new model would be worse than the one it comes from
 """
 
 
@@ -21,3 +22,7 @@ class TasksError(ClassifierError):
 
 class CorpusError(ClassifierError):
     """Raised when training data cannot be used."""
+
+
+class WorseError(ClassifierError):
+    """Raised when what was learned would cost more than it may."""

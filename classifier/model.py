@@ -19,6 +19,7 @@ from classifier.conversation import normalised, pooled
 from classifier.errors import ArtefactError
 from classifier.features import LONGEST, Hashes, arranged, hashed
 from classifier.followup import is_follow_up
+from classifier.labels import packed
 from classifier.language import is_foreign, language_of
 from classifier.verdict import GENERAL, Verdict
 
@@ -36,11 +37,14 @@ Floats = NDArray[np.float32]
 class Linear:
     """Weights by feature: `keys` (features,) hashes, `idf` and `evidence` (features,), `weights` (features, tasks), `bias`.
 
-    `evidence` is 1 for a feature with a word in it: marks and single digits are no reason for a verdict.
+    The first `of_body` features are of the whole text, the others of its head. `evidence` is 1 for a feature with a word in it: marks and single digits are no reason for a verdict.
     """
 
-    def __init__(self, keys: Hashes, idf: Floats, evidence: Floats, weights: Floats, bias: Floats) -> None:
+    def __init__(
+        self, keys: Hashes, idf: Floats, evidence: Floats, weights: Floats, bias: Floats, of_body: int
+    ) -> None:
         self.keys, self.idf, self.evidence, self.weights, self.bias = keys, idf, evidence, weights, bias
+        self.of_body = of_body
         # Place 0 is what is not known. A row holds all that a known feature adds: to each task, to the length, to the evidence.
         self._keys = np.concatenate([np.zeros(1, np.uint64), keys])
         rows = np.column_stack([weights * idf[:, None], idf * idf, evidence]).astype(np.float32)
@@ -93,17 +97,17 @@ class Classifier:
             contents = {name: (folder / name).read_bytes() for name in FILES}
             manifest = json.loads(contents["manifest.json"])
             with np.load(io.BytesIO(contents["model.npz"]), allow_pickle=False) as arrays:
-                keys = arrays["keys"].astype(np.uint64)
+                keys, of_body = arrays["keys"].astype(np.uint64), int(arrays["of_body"])
                 idf, evidence, weights, bias = (
                     arrays[n].astype(np.float32) for n in ("idf", "evidence", "weights", "bias")
                 )
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as e:
+        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as e:
             raise ArtefactError(
                 f"{folder}: is not a classifier artefact: {e}; `setpoint train --out {folder}` makes one"
             ) from e
-        _check(folder, manifest, keys, idf, evidence, weights, bias)
+        _check(folder, manifest, keys, idf, evidence, weights, bias, of_body)
         digest = hashlib.sha256(b"".join(contents.values())).hexdigest()[:12]
-        return cls(manifest, Linear(keys, idf, evidence, weights, bias), digest)
+        return cls(manifest, Linear(keys, idf, evidence, weights, bias, of_body), digest)
 
     def classify(self, ask: Ask) -> Verdict:
         """The task of an ask, with what the conversation around it says."""
@@ -140,6 +144,12 @@ class Classifier:
     def _read(self, text: str, language: str) -> list[float] | None:
         return None if is_foreign(text, language) else self.probabilities(text)
 
+    def features(self, ask: Ask) -> str:
+        """What can be kept of an ask to learn from its correction: which known features it has, never its text."""
+        places, of_body = self.linear.places(*hashed(arranged(ask.text)))
+        keys = self.linear.keys[places - 1]
+        return packed(ask.language, keys[:of_body], keys[of_body:])
+
     def probabilities(self, text: str) -> list[float] | None:
         """(tasks,) calibrated probabilities of a text alone; None where nothing in it is known."""
         scores = self.linear.scores(*self.linear.places(*hashed(arranged(text))))
@@ -163,6 +173,7 @@ def _check(
     evidence: Floats,
     weights: Floats,
     bias: Floats,
+    of_body: int,
 ) -> None:
     again = "train it again with `setpoint train`"
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
@@ -177,7 +188,7 @@ def _check(
         raise ArtefactError(f"{folder}: its arrays do not belong together; {again}")
     if not all(np.isfinite(a).all() for a in (idf, evidence, weights, bias)):
         raise ArtefactError(f"{folder}: has weights that are no numbers; {again}")
-    if len(np.unique(slots(keys))) != len(keys):
+    if len(np.unique(slots(keys))) != len(keys) or not 0 <= of_body <= len(keys):
         raise ArtefactError(f"{folder}: has more features than places for them; {again}")
 
 

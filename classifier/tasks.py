@@ -32,12 +32,13 @@ class Task:
     examples: Mapping[str, tuple[str, ...]]
 
 
-def load_tasks(folder: Path | None = None) -> tuple[Task, ...]:
-    """The tasks of a folder, by name. Raises TasksError naming the file and the key."""
+def load_tasks(folder: Path | None = None, least: int = 2) -> tuple[Task, ...]:
+    """The tasks of a folder, by name; `least` so many. Raises TasksError naming the file and the key."""
     folder = folder or FOLDER
     files = sorted(folder.glob("*.yaml")) if folder.is_dir() else []
-    if len(files) < 2:
-        raise TasksError(f"{folder}: needs at least two task files, *.yaml with task, description and examples")
+    if len(files) < least:
+        number = "a task file" if least == 1 else "at least two task files"
+        raise TasksError(f"{folder}: needs {number}, *.yaml with task, description and examples")
     tasks = [_load(file) for file in files]
     names = [t.name for t in tasks]
     twice = next((n for n in names if names.count(n) > 1), None)

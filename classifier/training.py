@@ -21,7 +21,7 @@ from classifier.errors import CorpusError
 from classifier.evaluation import Scores, confusion, score
 from classifier.fitting import fit
 from classifier.model import FORMAT, Classifier, Linear
-from classifier.tasks import load_tasks
+from classifier.tasks import FOLDER, load_tasks
 from classifier.vocabulary import Document, document, names
 
 FOLDS = 8
@@ -57,7 +57,8 @@ def train(tasks: Path, data: Sequence[Path], out: Path, progress: Progress = lam
     """Train on the task files and JSONL, write the artefact, and give the report. Raises TasksError, CorpusError."""
     known = load_tasks(tasks)
     labels = [t.name for t in known]
-    rows = corpus.examples(known) + corpus.shipped(frozenset(labels)) + corpus.read(data, frozenset(labels))
+    shipped = corpus.shipped(frozenset(labels)) if tasks == FOLDER else []  # they follow the shipped tasks' borders
+    rows = corpus.examples(known) + shipped + corpus.read(data, frozenset(labels))
     rows = list({(r.text, r.task): r for r in rows}.values())
     missing = set(labels) - {r.task for r in rows}
     if missing:
@@ -70,7 +71,8 @@ def train(tasks: Path, data: Sequence[Path], out: Path, progress: Progress = lam
     progress("training on all rows")
     vocabulary, linear = fit(rows, documents, labels)
     report = _report(rows, said, labels, temperature)
-    write(out, linear, names(vocabulary, texts), _manifest(rows, labels, temperature, threshold, report))
+    scores = {"all": report.scores and asdict(report.scores), **{k: asdict(s) for k, s in report.languages.items()}}
+    write(out, linear, names(vocabulary, texts), manifest_of(rows, labels, temperature, threshold, scores))
     Classifier.load(out)
     return report
 
@@ -108,9 +110,10 @@ def _report(rows: Sequence[Row], logits: Array | None, labels: Sequence[str], te
     )
 
 
-def _manifest(
-    rows: Sequence[Row], labels: Sequence[str], temperature: float, threshold: float, report: Report
+def manifest_of(
+    rows: Sequence[Row], labels: Sequence[str], temperature: float, threshold: float, scores: dict[str, Any]
 ) -> dict[str, Any]:
+    """What is said of an artefact beside its arrays."""
     count = Counter((r.source, r.license) for r in rows)
     return {
         "format": FORMAT,
@@ -119,10 +122,7 @@ def _manifest(
         "threshold": threshold,
         "corpus": {"rows": len(rows), "digest": corpus.digest(rows)},
         "sources": [{"source": s, "license": licence, "rows": n} for (s, licence), n in sorted(count.items())],
-        "scores_on_sources_left_out": {
-            "all": report.scores and asdict(report.scores),
-            **{lang: asdict(s) for lang, s in report.languages.items()},
-        },
+        "scores_on_sources_left_out": scores,
         "versions": {"scikit-learn": sklearn.__version__, "numpy": np.__version__},
     }
 
@@ -133,6 +133,7 @@ def write(out: Path, linear: Linear, spelled: Sequence[str], manifest: dict[str,
     np.savez_compressed(
         out / "model.npz",
         keys=linear.keys,
+        of_body=linear.of_body,
         idf=linear.idf.astype(np.float16),
         evidence=np.array([_is_evidence(name) for name in spelled], np.uint8),
         weights=linear.weights.astype(np.float16),

@@ -1,6 +1,6 @@
 """The vocabulary: which features a model has, and documents as rows over them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,10 +64,37 @@ def chosen(documents: Sequence[Document], y: NDArray[np.int_], sample: Array, mo
     return Vocabulary(whole.keys[kept], whole.idf[kept], int(np.searchsorted(kept, whole.of_body)))
 
 
-def names(vocabulary: Vocabulary, texts: Sequence[str]) -> list[str]:
-    """(features,) what each feature stands for, found again in the texts."""
-    found: dict[int, str] = {}
-    wanted = np.sort(vocabulary.keys)
+def extended(
+    base: Hashes, idf: Array, of_body: int, documents: Sequence[Document], among: int
+) -> tuple[Vocabulary, NDArray[np.int_]]:
+    """A vocabulary with what documents have beside it, and (old features,) the place of each old one in it.
+
+    New features are in FEWEST of the documents and take no slot of another; `among` is how many documents there are in all.
+    """
+    taken, parts = set(slots(base).tolist()), []
+    for part, old in ((0, base[:of_body]), (1, base[of_body:])):
+        found, counts = np.unique(np.concatenate([d[part] for d in documents]), return_counts=True)
+        fresh = (counts >= FEWEST) & ~np.isin(found, old)
+        keys, often = [], []
+        for key, slot, count in zip(found[fresh], slots(found[fresh]).tolist(), counts[fresh].tolist(), strict=True):
+            if slot not in taken:
+                taken.add(slot)
+                keys.append(key)
+                often.append(count)
+        parts.append((np.array(keys, np.uint64), np.log((1 + among) / (1 + np.array(often, np.float64))) + 1))
+    (body, body_idf), (head, head_idf) = parts
+    vocabulary = Vocabulary(
+        np.concatenate([base[:of_body], body, base[of_body:], head]),
+        np.concatenate([idf[:of_body], body_idf, idf[of_body:], head_idf]),
+        of_body + len(body),
+    )
+    return vocabulary, np.concatenate([np.arange(of_body), np.arange(of_body, len(base)) + len(body)])
+
+
+def names(vocabulary: Vocabulary, texts: Sequence[str], known: Mapping[int, str] | None = None) -> list[str]:
+    """(features,) what each feature stands for: as `known`, or found again in the texts."""
+    found = dict(known or {})
+    wanted = np.array(sorted(set(vocabulary.keys.tolist()) - found.keys()), np.uint64)
     for text in texts:
         arrangement = arranged(text)
         hashes, _ = hashed(arrangement)

@@ -50,6 +50,11 @@ def decisions(decision: str, at: float) -> str:
     return f"setpoint:decisions:{int(at if made is None else made) // BUCKET}"
 
 
+def corrections(day: int) -> str:
+    """Hash of decision id to what its ask was said to be, with its features."""
+    return f"setpoint:corrections:{day}"
+
+
 def completions(completion: str, day: int) -> str:
     """Hash of upstream completion id to decision id."""
     return f"setpoint:completions:{day}:{zlib.crc32(completion.encode(errors='replace')) % _SHARDS}"

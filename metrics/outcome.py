@@ -13,7 +13,8 @@ class DecisionRecord:
 
     `cell` and `arm` say which statistics the rewards belong to; None where nothing is being learned. `effective` is
     False when the tuned parameter did not reach the model: such a request is counted and never learned from.
-    `propensity` is the probability with which `arm` was drawn; `at` is in unix seconds.
+    `propensity` is the probability with which `arm` was drawn; `at` is in unix seconds. `features` are what the classifier
+    needs to learn from a correction, None unless the operator wants that; `declared` says that the app gave the task.
     """
 
     id: str
@@ -31,6 +32,8 @@ class DecisionRecord:
     session: str | None
     effective: bool
     at: float
+    features: str | None = None
+    declared: bool = False
 
     @property
     def learns(self) -> bool:

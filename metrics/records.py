@@ -12,8 +12,9 @@ from metrics.tally import Tally
 
 _TYPES: tuple[type | tuple[type, ...], ...] = (
     str, str, str, str, int, (str, type(None)), (str, type(None)), (str, type(None)),
-    (int, float), str, str, (str, type(None)), bool, (int, float),
+    (int, float), str, str, (str, type(None)), bool, (int, float), (str, type(None)), bool,
 )  # fmt: skip
+_LATER = 2  # fields at the end that older records lack
 
 
 def dumps(value: Any) -> str:
@@ -30,7 +31,7 @@ def pack(r: DecisionRecord) -> str:
     """A record without its id, as a JSON list in the order of the fields."""
     values = (
         r.tenant, r.task, r.model, r.upstream, r.turn, r.cell, r.parameter, r.arm,
-        r.propensity, r.mode, r.policy, r.session, r.effective, r.at,
+        r.propensity, r.mode, r.policy, r.session, r.effective, r.at, r.features, r.declared,
     )  # fmt: skip
     return dumps(values)
 
@@ -38,11 +39,24 @@ def pack(r: DecisionRecord) -> str:
 def unpack(decision: str, text: str) -> DecisionRecord | None:
     """The record of an id; None for what is none."""
     values = _loads(text)
-    if not isinstance(values, list) or len(values) != len(_TYPES):
+    if not isinstance(values, list) or len(values) not in (len(_TYPES), len(_TYPES) - _LATER):
         return None
-    if not all(isinstance(v, t) for v, t in zip(values, _TYPES, strict=True)):
+    if not all(isinstance(v, t) for v, t in zip(values, _TYPES, strict=False)):
         return None
     return DecisionRecord(decision, *values)
+
+
+def pack_label(task: str, features: str) -> str:
+    """A labelled ask as JSON."""
+    return dumps((task, features))
+
+
+def unpack_label(text: str) -> tuple[str, str] | None:
+    """(task, features) of a labelled ask; None for what is none."""
+    found = _loads(text)
+    if isinstance(found, list) and len(found) == 2 and all(isinstance(v, str) for v in found):
+        return found[0], found[1]
+    return None
 
 
 def pack_meta(meta: Mapping[str, Any]) -> str:

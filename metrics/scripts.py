@@ -57,3 +57,13 @@ if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 or redis.call('HLEN', KEYS[1]) <
 end
 return 0
 """
+
+# KEYS: a day's corrections. ARGV: decision id, what it was said to be, most of them, life in seconds, 1 to replace an older one.
+KEEP = """
+local there = redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1
+if there and ARGV[5] ~= '1' then return 0 end
+if not there and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return 1
+"""

@@ -21,6 +21,8 @@ WINDOW = 7 * 86_400  # seconds that a decision can be looked up for feedback
 _MARKER = 7 * 86_400  # seconds that a writer's batch may be sent again
 _CELLS_AT_ONCE = 200
 _LABELS = 10_000
+CORRECTED = 30  # days that a corrected ask is kept for training
+_CORRECTIONS = 2_000  # corrected asks a day: about 3 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,9 @@ class Store:
         """Adds a batch. In doubt (StoreError) send the same one again: what is there already is not added twice."""
         pipe = self._client.pipeline(transaction=False)
         self._put_decisions(pipe, batch.decisions)
+        for record, _ in batch.decisions:
+            if record.declared and record.features is not None:
+                self._keep(pipe, record, record.task, record.features, replace=False)
         for cell, meta in batch.cells.items():
             pipe.set(keys.meta(cell), records.pack_meta(meta))
         cells = {*batch.cells, *(slot.cell for slot in batch.sums)}
@@ -187,6 +192,20 @@ class Store:
         pairs = {(k.partition("|")[0], k.partition("|")[2]): v for k, v in stored.items()}
         return {pair: int(v) for pair, v in pairs.items() if v.isdecimal()}
 
+    async def corrections(self, now: float) -> list[tuple[str, str]]:
+        """(task, features) of asks whose task an app declared or feedback gave, of the last CORRECTED days."""
+        pipe = self._client.pipeline(transaction=False)
+        for day in range(int(now) // keys.DAY - CORRECTED, int(now) // keys.DAY + 1):
+            pipe.hvals(keys.corrections(day))
+        out = []
+        for stored in await self._run(pipe):
+            for text in stored or ():
+                found = records.unpack_label(text)
+                self.corrupt += found is None
+                if found is not None:
+                    out.append(found)
+        return out
+
     async def _read(self, cells: Sequence[str], now: float) -> dict[str, CellStatistics]:
         epoch = epoch_of(now)
         pipe = self._client.pipeline(transaction=False)
@@ -223,13 +242,20 @@ class Store:
     async def _label(self, grants: Iterable[Grant]) -> None:
         pipe = self._client.pipeline(transaction=False)
         for grant in grants:
-            self._script(pipe, scripts.LABEL, (keys.LABELS,), (f"{grant.decision.task}|{grant.value}", _LABELS))
+            record, task = grant.decision, str(grant.value)
+            self._script(pipe, scripts.LABEL, (keys.LABELS,), (f"{record.task}|{task}", _LABELS))
+            if record.features is not None:
+                self._keep(pipe, record, task, record.features, replace=True)
         if len(pipe):
             await self._run(pipe)
 
     @staticmethod
     def _script(pipe: Any, script: str, names: Sequence[str], args: Sequence[Any]) -> None:
         pipe.eval(script, len(names), *names, *args)
+
+    def _keep(self, pipe: Any, record: DecisionRecord, task: str, features: str, *, replace: bool) -> None:
+        args = (record.id, records.pack_label(task, features), _CORRECTIONS, CORRECTED * keys.DAY, int(replace))
+        self._script(pipe, scripts.KEEP, (keys.corrections(int(record.at) // keys.DAY),), args)
 
     @staticmethod
     def _progress(pipe: Any, writer: str, number: int) -> None:

@@ -175,16 +175,47 @@ def _lines() -> Any:
 
 
 @main.command()
-@click.option("--data", multiple=True, type=PATH, help="JSONL with text and task; optional lang, source, license.")
-@click.option("--tasks", type=PATH, help="Folder of task files; the shipped ones if not given.")
+@click.option(
+    "--data", multiple=True, type=PATH, help="JSONL with text and task; optional accept, lang, source, license."
+)
+@click.option("--tasks", type=PATH, help="Folder of your own task files.")
 @click.option("--out", type=PATH, required=True, help="Folder for the artefact.")
-def train(data: tuple[Path, ...], tasks: Path | None, out: Path) -> None:
-    """Train a classifier from task files and JSONL, and say how right it is on sources that it has not seen."""
+@click.option("--base", type=PATH, help="Artefact to go on from; the shipped one if not given.")
+@click.option(
+    "--from-scratch", is_flag=True, help="Train anew, from the shipped prompts (or --tasks alone) and --data."
+)
+@click.option(
+    "--from-traffic", is_flag=True, help="Also learn from the corrections that the store of --config has kept."
+)
+@click.option("--config", type=PATH, help="setpoint.yaml, for --from-traffic.")
+@click.option("--force", is_flag=True, help="Write a model that is worse on the validation set, too.")
+def train(
+    data: tuple[Path, ...],
+    tasks: Path | None,
+    out: Path,
+    base: Path | None,
+    from_scratch: bool,
+    from_traffic: bool,
+    config: Path | None,
+    force: bool,
+) -> None:
+    """Teach the classifier tasks of your own, and correct it; say how right it is on rows that it has not seen."""
+    from classifier.adapting import adapt
     from classifier.tasks import FOLDER
     from classifier.training import train as run
 
-    report = run(tasks or FOLDER, data, out, progress=lambda said: click.echo(said, err=True))
-    click.echo(str(report))
+    def progress(said: str) -> None:
+        click.echo(said, err=True)
+
+    if from_scratch:
+        if base or from_traffic:
+            raise click.UsageError("--from-scratch goes with neither --base nor --from-traffic")
+        click.echo(str(run(tasks or FOLDER, data, out, progress)))
+        return
+    from router import offline
+
+    labels = asyncio.run(offline.labels(config)) if from_traffic else ()
+    click.echo(str(adapt(data, out, tasks, base, labels, force, progress)))
 
 
 @main.command()

@@ -12,6 +12,7 @@ import aiohttp
 from rich.console import Console
 from rich.table import Table
 
+from classifier.labels import Label, unpacked
 from metrics.embedded import start_embedded
 from metrics.rewards import combine
 from metrics.store import Store
@@ -96,6 +97,20 @@ async def report(config: Path | None, as_json: bool, console: Console) -> None:
         console.print_json(json.dumps({"version": table.version, "cells": rows}))
     else:
         _show(rows, console)
+
+
+async def labels(config: Path | None) -> list[Label]:
+    """The corrections that the store has kept. Raises StoreError when it does not answer."""
+    settings = load(config)
+    server = start_embedded(settings.data) if settings.store == "embedded" else None
+    store = Store(server.url if server else settings.store)
+    try:
+        found = await store.corrections(time())
+    finally:
+        await store.close()
+        if server:
+            server.stop()
+    return [label for task, features in found if (label := unpacked(task, features))]
 
 
 def _arms(policy: Policy, seen: CellStatistics, table: Allocations, cell: str) -> list[dict[str, Any]]:
