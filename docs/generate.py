@@ -1,6 +1,7 @@
 """The reference pages and the policy schema, made from the tables: `make docs`. A test fails when they are behind."""
 
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 
 from metrics.families import FAMILIES
 from metrics.signals import SIGNALS
+from policies.blending import DIGITS, LEAST
 from policies.conditions import CONDITIONS
 from policies.decision import RUNGS
 from policies.parameters import PARAMETERS
@@ -55,6 +57,7 @@ def policy() -> str:
         "- `{first: 0.7, then: 0.3, over: 1}`: `first` for as many turns as `over` says, `then` afterwards\n"
         "- `[0.9, 0.5, 0.1]` or `{values: [...], by: attempt}`: one value a turn; the last one stays\n"
         + "".join(f"- `{{{s}: [0.9, 0.3], over: 4}}`: from the first to the second value over so many turns\n" for s in SHAPES)
+        + _blending()
         + "\n## Conditions of rules\n\n" + ", ".join(f"`{c}`" for c in CONDITIONS)
         + ". All keys of a `when` must hold; of a list one is enough. Numbers take `3` or `{min: 2, max: 5}`.\n"
         + "\n## The ladder\n\n" + " → ".join(RUNGS) + ". Each rung stands above the one before; bounds and capability are never crossed.\n"
@@ -132,6 +135,32 @@ def cli() -> str:
         with click.Context(command, info_name=name, parent=context, max_content_width=100, terminal_width=100) as c:
             parts.append(f"## setpoint {name}\n\n```\n{command.get_help(c)}\n```\n")
     return "# Commands\n\n" + "\n".join(parts)
+
+
+def _blending() -> str:
+    numbers = [p for p in PARAMETERS.values() if p.numeric]
+    averaged = ", ".join(
+        f"`{p.name}`" + (f" (from {p.amounts_from:g})" if p.amounts_from > -math.inf else "")
+        for p in numbers
+        if p.amounts_from < math.inf
+    )
+    names = ", ".join(f"`{p.name}`" for p in numbers if p.amounts_from == math.inf)
+    return f"""
+## Blending
+
+`blend: true` at the top of a file holds for the whole policy, `tasks.<task>.blend` for the requests of that task (also `general`);
+`false` if not said. Where the classifier is not sure, a number becomes the mean of what each candidate task gets from vendor to model, weighted by probability:
+the verdict's task and its runners-up, or the runners-up alone where it abstained; below {LEAST:g} a task does not count.
+
+- Averaged: {averaged}. Whole numbers are rounded to whole ones, others to {DIGITS} digits.
+- A schedule takes part with its value for this turn or attempt.
+- Anything else keeps the value of the verdict's task (`general`'s own where the classifier abstained): choices, flags, strings, {names},
+  and what some candidate does not set.
+- Rules, arms, the client, bounds and capability stand above. Guards (`client`, `ignore_client_values`, `bounds`) are those of the
+  verdict's task. A task that the request declares is never blended.
+- Where a parameter has arms, a mean that is nearest to the task's own value stays that value and is learned from; a request with any
+  other mean is neither tried on nor learned from.
+"""
 
 
 def _limits(low: float | None, high: float | None) -> str:

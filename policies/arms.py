@@ -79,6 +79,17 @@ def _allowed(arm: Value | None, bounds: Range | None, honoured: Range | tuple[st
     return arm in honoured and (bounds is None or arm in bounds)
 
 
+def nearest(parameter: str, value: Value | None, among: tuple[Value | None, ...]) -> Value | None:
+    """The one on the same axis that is nearest to a value; the first of several."""
+    place, places = position(parameter, value), _positions(parameter, among)
+    return among[min(range(len(among)), key=lambda i: abs(places[i] - place))]
+
+
+@lru_cache(4_096)  # as for grids
+def _positions(parameter: str, values: tuple[Value | None, ...]) -> tuple[float, ...]:
+    return tuple(position(parameter, v) for v in values)
+
+
 def position(parameter: str, value: Value | None) -> float:
     """Where an arm stands on its axis; 0.2 is a small step, as it is for temperature.
 

@@ -25,6 +25,8 @@ class Compiler:
         self._tasks: dict[str, list[Block]] = {}
         self._models: dict[str, list[ModelBlock]] = {}
         self._rules: list[Rule] = []
+        self._blend = False
+        self._task_blend: dict[str, bool] = {}
         self._adapt: dict[str, Any] = {}
         self._task_adapt: dict[str, dict[str, Any]] = {}
         self._owners: dict[str, str] = {}
@@ -34,12 +36,18 @@ class Compiler:
         self._file = file
         self._vendors += [self._vendor(i, v) for i, v in enumerate(document.vendors)]
         self._defaults.append(self._block("defaults", document.defaults))
+        if document.blend is not None:
+            self._own("blend")
+            self._blend = document.blend
         for name, task in document.tasks.items():
             self._tasks.setdefault(name, []).append(self._block(f"tasks.{name}", task))
             self._models.setdefault(name, []).extend(
                 ModelBlock(globs(m.match), self._block(f"tasks.{name}.models.{i}", m))
                 for i, m in enumerate(task.models)
             )
+            if task.blend is not None:
+                self._own(f"tasks.{name}.blend")
+                self._task_blend[name] = task.blend
             if task.adapt:
                 self._task_adapt.setdefault(name, {}).update(self._adaptation(f"tasks.{name}.adapt", task.adapt))
         for i, rule in enumerate(document.rules):
@@ -65,6 +73,8 @@ class Compiler:
             {t: tuple(b) for t, b in self._tasks.items()},
             {t: tuple(m) for t, m in self._models.items() if m},
             tuple(self._rules),
+            self._blend,
+            dict(self._task_blend),
             base,
             {t: Adaptation(**a) for t, a in tasks.items() if t != "default"},
         )
@@ -94,7 +104,8 @@ class Compiler:
         return settings
 
     def _block(self, key: str, block: doc.Block) -> Block:
-        self._own(key, block.set)
+        for name in block.set:
+            self._own(f"{key}.set.{name}")
         return Block(
             f"{self._file}: {key}",
             self._settings(f"{key}.set", block.set),
@@ -103,13 +114,11 @@ class Compiler:
             self._bounds(f"{key}.bounds", block.bounds),
         )
 
-    def _own(self, key: str, names: Mapping[str, Any]) -> None:
+    def _own(self, key: str) -> None:
         """Two files that set the same key differ by accident; nobody would guess which wins."""
-        for name in names:
-            place = f"{key}.set.{name}"
-            owner = self._owners.setdefault(place, self._file)
-            if owner != self._file:
-                self._problem(place, f"is also set in {owner}", "keep it in one file")
+        owner = self._owners.setdefault(key, self._file)
+        if owner != self._file:
+            self._problem(key, f"is also set in {owner}", "keep it in one file")
 
     def _client(self, key: str, raw: Any) -> dict[str, doc.ClientRule]:
         if raw is None:

@@ -14,6 +14,7 @@ class Context:
 
     task: str = "general"
     confidence: float = 0.0
+    candidates: tuple[tuple[str, float], ...] = ()  # (task, probability), the likeliest first; empty: nothing to weigh
     turn: int = 1
     attempt: int = 1
     model: str = ""  # as it is sent upstream

@@ -8,12 +8,15 @@ from policies.context import Mode
 from policies.parameters import Value
 from policies.wire import Edit
 
-Rung = Literal["vendor", "defaults", "task", "model", "rule", "schedule", "arm", "client", "bounds", "capability"]
+Rung = Literal[
+    "vendor", "defaults", "task", "model", "blend", "rule", "schedule", "arm", "client", "bounds", "capability"
+]
 RUNGS: tuple[Rung, ...] = (
     "vendor",
     "defaults",
     "task",
     "model",
+    "blend",
     "rule",
     "schedule",
     "arm",

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 ClientRule = Literal["default", "override", "clamp", "forbid"]
 Globs = Annotated[list[str], Field(min_length=1)]
@@ -58,6 +58,9 @@ class Task(Block):
     """Parameters of one task."""
 
     models: list[ModelBlock] = Field(default_factory=list, description="What differs by model; later entries win.")
+    blend: StrictBool | None = Field(
+        None, description="Whether requests of this task are blended; else as the whole file says."
+    )
     adapt: Adapt | None = None
 
 
@@ -84,5 +87,9 @@ class Document(_Strict):
     vendors: list[Vendor] = Field(default_factory=list)
     defaults: Block = Field(default_factory=Block)
     tasks: dict[str, Task] = Field(default_factory=dict)
+    blend: StrictBool | None = Field(
+        None,
+        description="Numbers become the mean of what the likely tasks would get, by probability; false if not said.",
+    )
     rules: list[Rule] = Field(default_factory=list)
     adapt: Adapt = Field(default_factory=Adapt)

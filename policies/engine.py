@@ -5,6 +5,7 @@ from typing import Any
 
 from policies import arms
 from policies.allocation import Allocations, draw
+from policies.blending import Candidate, blend, likely
 from policies.capability import Capabilities, Target
 from policies.context import Context, Mode
 from policies.decision import Decision, Draw
@@ -31,8 +32,10 @@ class Engine:
         """Climb the ladder. Raises ParameterForbiddenError and nothing else."""
         target = Target(context.model, context.provider, context.surface)
         thinking = self.capabilities.thinking(target, body)
-        base, blocks = self._base(context, thinking)
+        base, blocks = self._base(context.task, context.model, thinking)
         ladder = base.copy()
+        if context.candidates and self.policy.blends(context.task):
+            self._blend(ladder, context, thinking)
         matched = [rule for rule in self.policy.rules if rule.when.holds(context)]
         for rule in matched:
             ladder.apply("rule", rule.block.source, rule.block.set)
@@ -64,25 +67,23 @@ class Engine:
     def _mode(self, context: Context) -> Mode:
         return context.mode or self.policy.adaptation_of(context.task).mode
 
-    def _base(self, context: Context, thinking: bool) -> tuple[Ladder, tuple[Block, ...]]:
+    def _base(self, task: str, model: str, thinking: bool) -> tuple[Ladder, tuple[Block, ...]]:
         """Rungs 1 to 4, which depend on task, model and mode only."""
-        key = (context.task, context.model, thinking)
+        key = (task, model, thinking)
         found = self._bases.get(key)
         if found is None:
             if len(self._bases) >= MOST_BASES:
                 self._bases.clear()
-            found = self._bases[key] = self._climb(context, thinking)
+            found = self._bases[key] = self._climb(task, model, thinking)
         return found
 
-    def _climb(self, context: Context, thinking: bool) -> tuple[Ladder, tuple[Block, ...]]:
-        ladder, policy, model = Ladder(), self.policy, context.model.rsplit("/", 1)[-1]
-        vendor = next((v for v in policy.vendors if v.thinking in (None, thinking) and v.match.match(model)), None)
+    def _climb(self, task: str, model: str, thinking: bool) -> tuple[Ladder, tuple[Block, ...]]:
+        ladder, policy, bare = Ladder(), self.policy, model.rsplit("/", 1)[-1]
+        vendor = next((v for v in policy.vendors if v.thinking in (None, thinking) and v.match.match(bare)), None)
         if vendor:
-            ladder.apply("vendor", vendor.source, {**vendor.set, **vendor.tasks.get(context.task, {})})
-        tasks = policy.tasks.get(context.task, ())
-        own = [
-            m.block for m in policy.models.get(context.task, ()) if m.match.match(model) or m.match.match(context.model)
-        ]
+            ladder.apply("vendor", vendor.source, {**vendor.set, **vendor.tasks.get(task, {})})
+        tasks = policy.tasks.get(task, ())
+        own = [m.block for m in policy.models.get(task, ()) if m.match.match(bare) or m.match.match(model)]
         for block in policy.defaults:
             ladder.apply("defaults", block.source, block.set)
         for block in tasks:
@@ -90,6 +91,15 @@ class Engine:
         for block in own:
             ladder.apply("model", block.source, block.set)
         return ladder, (*policy.defaults, *tasks, *own)
+
+    def _blend(self, ladder: Ladder, context: Context, thinking: bool) -> None:
+        """Between rungs 4 and 5: numbers become the mean over the tasks that the prompt may be."""
+        shares = likely(context.candidates)
+        if all(task == context.task for task, _ in shares):
+            return
+        candidates = [Candidate(t, share, self._base(t, context.model, thinking)[0]) for t, share in shares]
+        arms_of = self.policy.adaptation_of(context.task).arms if self._mode(context) != "bypass" else {}
+        blend(ladder, candidates, arms_of, context.turn, context.attempt)
 
     def _arm(
         self,
@@ -102,7 +112,7 @@ class Engine:
         allocations: Allocations,
         client: Mapping[str, Any],
     ) -> Draw | None:
-        """Rung 7. In a tool loop, or where the client's own value will win, nothing is tried and nothing is learned."""
+        """Rung 7. In a tool loop, between tasks, or where the client's own value will win, nothing is tried or learned."""
         adaptation, mode = self.policy.adaptation_of(context.task), self._mode(context)
         if mode == "bypass" or context.tool_loop:
             return None
@@ -110,6 +120,8 @@ class Engine:
             honoured = self.capabilities.honours(parameter, target, ladder.values, body)
             if honoured is None:
                 continue
+            if ladder.by.get(parameter) == "blend":
+                return None
             if parameter in client and guards.client_wins(parameter, client[parameter]):
                 return None
             bounds, row = guards.bounds.get(parameter), PARAMETERS[parameter]

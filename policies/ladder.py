@@ -51,10 +51,18 @@ class Ladder:
             else:
                 self.put(rung, source, param, None if isinstance(setting, Unset) else setting)
 
+    def at(self, param: str, turn: int, attempt: int) -> Value | None:
+        """What a parameter would be if nothing stood above; where a schedule waits, its value for this turn or attempt."""
+        waiting = self.schedules.get(param)
+        return _exact(param, waiting[0].at(turn, attempt)) if waiting else self.values.get(param)
+
     def run_schedules(self, turn: int, attempt: int) -> None:
         """Rung 6: each schedule gives its value for this turn or attempt."""
         for param, (schedule, source) in self.schedules.items():
             n = turn if schedule.by == "turn" else attempt
-            value = schedule.at(turn, attempt)
-            exact = round(value) if PARAMETERS[param].kind == "integer" else round(value, 6)
-            self.put("schedule", f"{source}: {schedule.by} {n} of {describe(schedule)}", param, exact)
+            value = _exact(param, schedule.at(turn, attempt))
+            self.put("schedule", f"{source}: {schedule.by} {n} of {describe(schedule)}", param, value)
+
+
+def _exact(param: str, value: float) -> float:
+    return round(value) if PARAMETERS[param].kind == "integer" else round(value, 6)

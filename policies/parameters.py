@@ -3,6 +3,7 @@
 YAML keys, bounds, the JSON Schema, the reference page and the checks are all derived from `PARAMETERS`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -33,6 +34,7 @@ class Param:
     paths: tuple[str, ...] = ()
     ceiling: bool = False  # `client: clamp` without bounds: the policy's own value is the upper limit
     sampling: bool = False  # shapes how the next token is drawn; what reasoning models refuse
+    amounts_from: float = -math.inf  # numbers from here on are amounts, which have a mean; inf: all are names
 
     @property
     def numeric(self) -> bool:
@@ -50,7 +52,15 @@ _TABLE: tuple[Param, ...] = (
         1.0,
         sampling=True,
     ),
-    Param("top_k", "integer", "Only the k likeliest tokens; 0 or -1 is off.", -1, None, sampling=True),
+    Param(
+        "top_k",
+        "integer",
+        "Only the k likeliest tokens; 0 or -1 is off.",
+        -1,
+        None,
+        sampling=True,
+        amounts_from=1,  # off is the far end of the scale, not one below 1
+    ),
     Param("min_p", "number", "Only tokens at least this likely relative to the likeliest.", 0.0, 1.0, sampling=True),
     Param(
         "max_tokens",
@@ -82,7 +92,7 @@ _TABLE: tuple[Param, ...] = (
         sampling=True,
     ),
     Param("stop", "strings", "Strings that end the answer.", paths=("stop", "stop_sequences")),
-    Param("seed", "integer", "Seed of the sampler.", 0, None, paths=("seed", "random_seed")),
+    Param("seed", "integer", "Seed of the sampler.", 0, None, paths=("seed", "random_seed"), amounts_from=math.inf),
     Param(
         "reasoning_effort",
         "choice",

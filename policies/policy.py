@@ -74,8 +74,14 @@ class Policy:
     tasks: Mapping[str, tuple[Block, ...]] = field(default_factory=dict)
     models: Mapping[str, tuple[ModelBlock, ...]] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
+    blend: bool = False
+    blend_by_task: Mapping[str, bool] = field(default_factory=dict)
     adaptation: Adaptation = field(default_factory=Adaptation)
     adaptations: Mapping[str, Adaptation] = field(default_factory=dict)
+
+    def blends(self, task: str) -> bool:
+        """Whether requests with this verdict get values between the tasks that they may be."""
+        return self.blend_by_task.get(task, self.blend)
 
     def adaptation_of(self, task: str) -> Adaptation:
         """Learning as it is configured for a task."""

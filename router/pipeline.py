@@ -97,6 +97,7 @@ def _context(incoming: Incoming, ask: Ask, verdict: Verdict, route: Route, tenan
     return Context(
         task=verdict.task,
         confidence=verdict.confidence,
+        candidates=_candidates(verdict),
         turn=ask.turn,
         attempt=ask.attempt,
         model=route.model,
@@ -117,6 +118,13 @@ def _context(incoming: Incoming, ask: Ask, verdict: Verdict, route: Route, tenan
         mode=incoming.mode,
         unit=f"{tenant}/{incoming.session}" if incoming.session else decision_id,
     )
+
+
+def _candidates(verdict: Verdict) -> tuple[tuple[str, float], ...]:
+    """The tasks that the prompt may be; of an abstention those it could have been. None beside a task without rivals."""
+    if not verdict.runners_up or verdict.source == "abstained":
+        return verdict.runners_up
+    return ((verdict.task, verdict.confidence), *verdict.runners_up)
 
 
 def _rewritten(incoming: Incoming, route: Route, decision: Decision) -> bytes:

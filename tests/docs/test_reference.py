@@ -49,6 +49,8 @@ def test_the_schema_takes_what_ships(file: Path) -> None:
         "{version: 1, tasks: {code: {set: {temperature: 3}}}}",
         "{version: 1, rules: [{name: x, when: {contain: a}}]}",
         "{version: 1, defaults: {client: sometimes}}",
+        "{version: 1, blend: sometimes}",
+        "{version: 1, tasks: {code: {blend: 1}}}",
         "{tasks: {}}",
     ],
 )

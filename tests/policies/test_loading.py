@@ -57,6 +57,10 @@ def test_vendor_recommendations_stand_below_any_policy(tmp_path: Path) -> None:
         ("version: 1\ntasks: {code: {set: {thinking: 1}}}", "is not true or false"),
         ("version: 1\ntasks: {code: {set: {reasoning_effort: hihg}}}", "did you mean high?"),
         ("version: 1\ntasks: {code: {set: {stop: ['']}}}", "list of non-empty strings"),
+        ("version: 1\nblend: sometimes", "a.yaml: blend: should be a valid boolean, not 'sometimes'"),
+        ("version: 1\ntasks: {code: {blend: 1}}", "a.yaml: tasks.code.blend: should be a valid boolean, not 1"),
+        ("version: 1\ntasks: {code: {blnd: true}}", "did you mean blend?"),
+        ("version: 1\ndefaults: {blend: true}", "a.yaml: defaults.blend: unknown key"),
     ],
 )
 def test_a_refusal_names_file_key_reason_and_remedy(text: str, said: str) -> None:
@@ -71,6 +75,18 @@ def test_all_problems_are_told_at_once() -> None:
 def test_two_files_that_set_the_same_key_are_refused() -> None:
     text = "version: 1\ntasks: {code: {set: {temperature: 0.1}}}"
     assert "is also set in a.yaml" in problems(text, text)
+
+
+def test_blending_is_off_unless_said_and_a_task_can_differ() -> None:
+    assert not parse({"a.yaml": "version: 1"}, "t").blends("code")
+    policy = parse({"a.yaml": "version: 1\nblend: true", "b.yaml": "version: 1\ntasks: {code: {blend: false}}"}, "t")
+    assert (policy.blends("chat"), policy.blends("code")) == (True, False)
+
+
+def test_two_files_that_say_whether_to_blend_are_refused() -> None:
+    assert "b.yaml: blend: is also set in a.yaml" in problems("version: 1\nblend: true", "version: 1\nblend: false")
+    text = "version: 1\ntasks: {code: {blend: true}}"
+    assert "b.yaml: tasks.code.blend: is also set in a.yaml" in problems(text, text)
 
 
 def test_unset_is_a_value_and_an_arm() -> None:

@@ -38,6 +38,16 @@ def test_explain_takes_what_the_client_would_send() -> None:
     assert told["turn"] == 2
 
 
+def test_explain_shows_what_an_unclear_prompt_is_blended_from(tmp_path: Path) -> None:
+    policy = tmp_path / "p.yaml"
+    policy.write_text(
+        "version: 1\nblend: true\ntasks: {code: {set: {top_p: 0.2}}, creative_writing: {set: {top_p: 0.8}}}\ndefaults: {set: {top_p: 0.5}}"
+    )
+    said = run("explain", "Write a poem in the form of a Python function", "--policies", str(policy), "--model", "m")
+    assert "blend " in said
+    assert "creative_writing 0.8 ×" in said
+
+
 def test_check_is_quiet_about_good_files_and_clear_about_bad_ones(tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text("version: 1\ntasks: {code: {set: {temprature: 1}}}")
