@@ -76,7 +76,8 @@ def digest(rows: Iterable[Row]) -> str:
 def labelled(path: Path, progress: Progress = lambda said: None) -> Iterator[Labelled]:
     """Labelled asks of a JSONL file, one by one: {"text" or "messages", "task"} and optionally accept, lang, source.
 
-    Raises CorpusError by file and line. The task may be any: whoever reads it knows which tasks there are.
+    `tools` and `wants_json` are true of a request that brings tools or wants an answer as JSON. Raises CorpusError by file
+    and line. The task may be any: whoever reads it knows which tasks there are.
     """
     for number, line in _lines(path, progress):
         place = f"{path}:{number}"
@@ -142,14 +143,22 @@ def _row(line: str, place: str, source: str, tasks: frozenset[str] | None) -> Ro
 
 
 def _ask(raw: Mapping[str, Any], place: str) -> Ask:
-    messages = raw.get("messages")
+    messages, tools, wants_json = raw.get("messages"), _flag(raw, "tools", place), _flag(raw, "wants_json", place)
     if messages is None:
-        return read_text(_text(raw, place, 'a "text" or "messages"'))
+        text = _text(raw, place, 'a "text" or "messages"')
+        return replace(read_text(text), tools=tools, wants_json=wants_json)
     if raw.get("text") is not None:
         raise CorpusError(f'{place}: has a "text" and "messages"; one of them is the prompt')
     if not isinstance(messages, list) or not any(isinstance(m, dict) and m.get("role") == "user" for m in messages):
         raise CorpusError(f'{place}: its "messages" are not a list with a message of the user')
-    return read_messages(messages)
+    return read_messages(messages, tools, wants_json)
+
+
+def _flag(raw: Mapping[str, Any], key: str, place: str) -> bool:
+    value = raw.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise CorpusError(f'{place}: its "{key}" is neither true nor false')
+    return bool(value)
 
 
 def _text(raw: Mapping[str, Any], place: str, what: str = 'a "text"') -> str:

@@ -56,6 +56,28 @@ def test_a_conversation_is_judged_by_its_last_ask(tmp_path: Path) -> None:
     assert found.scores.accuracy == 1
 
 
+def test_a_row_says_what_a_request_brings_beside_its_prompt(tmp_path: Path) -> None:
+    asks: list[Ask] = []
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "code 0.9"}]
+
+    def seen(ask: Ask) -> Verdict:
+        asks.append(ask)
+        return judge(ask)
+
+    evaluate(
+        [
+            write(
+                tmp_path,
+                row("code 0.9", "code", wants_json=True),
+                {"messages": messages, "task": "code", "tools": True},
+            )
+        ],
+        seen,
+        TASKS,
+    )
+    assert [(a.wants_json, a.tools, a.system) for a in asks] == [(True, False, ""), (False, True, "Be brief.")]
+
+
 def test_abstaining_is_right_where_that_is_the_label(tmp_path: Path) -> None:
     found = evaluated(
         write(tmp_path, row("general 0.2", GENERAL), row("general 0.2 x", "code"), row("code 0.9", GENERAL))
@@ -120,6 +142,7 @@ def test_the_most_confident_mistakes_come_first(tmp_path: Path) -> None:
         ('{"text": "x", "task": 5}', 'its "task" is not a name: 5'),
         ('{"text": "x", "task": "code", "accept": "math"}', 'its "accept" is not a list of tasks: "math"'),
         ('{"text": "x", "task": "code", "accept": [1]}', 'its "accept" is not a list of tasks'),
+        ('{"text": "x", "task": "code", "tools": "yes"}', 'its "tools" is neither true nor false'),
         ('{"text": "x", "task": "code", "lang": ["en"]}', 'its "lang" is not a name'),
         ('{"text": "x", "task": "code", "source": {}}', 'its "source" is not a name'),
     ],
