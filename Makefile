@@ -3,12 +3,14 @@ PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(if 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 
-.PHONY: install run test check fmt bench docs lock clean
+.PHONY: install run plots test check fmt bench docs lock clean
 
 install: .venv/.run          ## .venv with what the proxy and its local model need
 
 run: install                 ## the proxy on 127.0.0.1:8300, with a real model behind it
 	@exec $(BIN)/setpoint serve
+
+plots: .venv/.plots          ## what `setpoint classify --eval FILE --plots FOLDER` draws with
 
 test: .venv/.dev             ## all tests
 	$(BIN)/pytest
@@ -34,6 +36,7 @@ lock: .venv/.dev             ## new pins, with hashes, for 3.11 to 3.13
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 pyproject.toml --extra local -o requirements/run.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 pyproject.toml --extra local --extra dev -c requirements/run.txt -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 requirements/build.in -o requirements/build.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 requirements/plots.in -c requirements/dev.txt -o requirements/plots.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 bench/litellm-requirements.in -o bench/litellm-requirements.txt
 
 # The project itself is installed editable, with a build back end that is pinned too: nothing is fetched unhashed.
@@ -49,6 +52,11 @@ lock: .venv/.dev             ## new pins, with hashes, for 3.11 to 3.13
 .venv/.dev: .venv/.run requirements/dev.txt
 	@echo "Installing the development tools ..."
 	@$(PIP) -r requirements/dev.txt
+	@touch $@
+
+.venv/.plots: .venv/.run requirements/plots.txt
+	@echo "Installing what plots are drawn with ..."
+	@$(PIP) -r requirements/plots.txt
 	@touch $@
 
 clean:

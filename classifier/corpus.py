@@ -2,19 +2,25 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from classifier.ask import Ask, read_messages, read_text
 from classifier.errors import CorpusError
 from classifier.language import language_of
+from classifier.tables import printable, shortened
 from classifier.tasks import Task
 
 PROMPTS = Path(__file__).parent / "prompts"  # written for this project, each by hand and with its task
 VALIDATION = Path(__file__).parent / "validation"
 OWN_EXAMPLES = "setpoint_examples"
 OWN_LICENCE = "MIT"
+TOLD_EVERY = 20_000  # lines; with a verdict each, a second or two
+
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,18 @@ class Row:
     license: str
     accept: tuple[str, ...] = ()  # other tasks that a fair judge would grant
     own: bool = False  # written for its task, one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One ask with its label, to judge verdicts by. `place` is its file and line."""
+
+    ask: Ask
+    task: str
+    accept: tuple[str, ...]
+    lang: str
+    source: str
+    place: str
 
 
 def examples(tasks: Iterable[Task]) -> list[Row]:
@@ -74,31 +92,115 @@ def digest(rows: Iterable[Row]) -> str:
     return hashlib.sha256("\n".join(sorted(f"{r.task}\t{r.text}" for r in rows)).encode()).hexdigest()[:16]
 
 
-def _rows(path: Path, tasks: frozenset[str] | None) -> Iterable[Row]:
+def labelled(path: Path, progress: Progress = lambda said: None) -> Iterator[Labelled]:
+    """Labelled asks of a JSONL file, one by one: {"text" or "messages", "task"} and optionally accept, lang, source.
+
+    `tools` and `wants_json` are true of a request that brings tools or wants an answer as JSON. Raises CorpusError by file
+    and line. The task may be any: whoever reads it knows which tasks there are.
+    """
+    for number, line in _lines(path, progress):
+        place = f"{path}:{number}"
+        raw = _object(line, place)
+        ask, task = _ask(raw, place), _word(raw, "task", place)
+        if task is None:
+            raise CorpusError(f'{place}: lacks a "task"')
+        yield Labelled(
+            ask,
+            task,
+            _accepted(raw, place),
+            _word(raw, "lang", place) or ask.language,
+            _word(raw, "source", place) or path.stem,
+            place,
+        )
+
+
+def _rows(path: Path, tasks: frozenset[str] | None) -> Iterator[Row]:
+    for number, line in _lines(path):
+        yield _row(line, f"{path}:{number}", path.stem, tasks)
+
+
+def _lines(path: Path, progress: Progress = lambda said: None) -> Iterator[tuple[int, str]]:
+    """(number, text) of the lines that say something, as they are read: a file may be larger than memory."""
+    number = 0
     try:
-        lines = path.read_text("utf-8").split("\n")  # not splitlines: U+2028 may stand inside a JSON string
-    except (OSError, UnicodeDecodeError) as e:
-        raise CorpusError(f"{path}: cannot be read: {e}") from e
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            yield _row(line, f"{path}:{number}", path.stem, tasks)
+        with path.open("rb") as file:  # bytes end lines at \n only: U+2028 may stand inside a JSON string
+            size = os.fstat(file.fileno()).st_size  # 0 of a pipe
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+                if number % TOLD_EVERY == 0:
+                    progress(f"{path}: {number:,} lines" + (f", {file.tell() / size:.0%}" if size else ""))
+    except UnicodeDecodeError as e:
+        raise CorpusError(f"{path}:{number}: is not UTF-8: {e}") from e
+    except OSError as e:
+        raise CorpusError(f"{path}: cannot be read: {e.strerror or e}") from e
+
+
+def _object(line: str, place: str) -> dict[str, Any]:
+    try:
+        raw: Any = json.loads(line)
+    except (ValueError, RecursionError) as e:
+        raise CorpusError(f"{place}: is not JSON: {e}") from e
+    if not isinstance(raw, dict):
+        raise CorpusError(f"{place}: is not a JSON object")
+    return raw
 
 
 def _row(line: str, place: str, source: str, tasks: frozenset[str] | None) -> Row:
-    try:
-        raw: Any = json.loads(line)
-    except ValueError as e:
-        raise CorpusError(f"{place}: is not JSON: {e}") from e
-    text, task = (raw.get("text"), raw.get("task")) if isinstance(raw, dict) else (None, None)
-    if not isinstance(text, str) or not text.strip():
-        raise CorpusError(f'{place}: lacks a "text" that says something')
+    raw = _object(line, place)
+    text, task = _text(raw, place), raw.get("task")
     if not isinstance(task, str) or (tasks is not None and task not in tasks):
         raise CorpusError(f"{place}: the task {task!r} has no file; the tasks are {', '.join(sorted(tasks or ()))}")
     return Row(
         text,
         task,
-        str(raw.get("lang") or language_of(text)),
-        str(raw.get("source") or source),
-        str(raw.get("license") or "not given"),
-        tuple(a for a in raw["accept"] if isinstance(a, str)) if isinstance(raw.get("accept"), list) else (),
+        _word(raw, "lang", place) or language_of(text),
+        _word(raw, "source", place) or source,
+        _word(raw, "license", place) or "not given",
+        _accepted(raw, place),
     )
+
+
+def _ask(raw: Mapping[str, Any], place: str) -> Ask:
+    messages, tools, wants_json = raw.get("messages"), _flag(raw, "tools", place), _flag(raw, "wants_json", place)
+    if messages is None:
+        text = _text(raw, place, 'a "text" or "messages"')
+        return replace(read_text(text), tools=tools, wants_json=wants_json)
+    if raw.get("text") is not None:
+        raise CorpusError(f'{place}: has a "text" and "messages"; one of them is the prompt')
+    if not isinstance(messages, list) or not any(isinstance(m, dict) and m.get("role") == "user" for m in messages):
+        raise CorpusError(f'{place}: its "messages" are not a list with a message of the user')
+    return read_messages(messages, tools, wants_json)
+
+
+def _flag(raw: Mapping[str, Any], key: str, place: str) -> bool:
+    value = raw.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise CorpusError(f'{place}: its "{key}" is neither true nor false')
+    return bool(value)
+
+
+def _text(raw: Mapping[str, Any], place: str, what: str = 'a "text"') -> str:
+    text = raw.get("text")
+    if not isinstance(text, str) or not text.strip():
+        raise CorpusError(f"{place}: lacks {what} that says something")
+    return text
+
+
+def _word(raw: Mapping[str, Any], key: str, place: str) -> str | None:
+    """A name, printable as it is; None where there is none."""
+    value = raw.get(key)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not value.strip():
+        raise CorpusError(f'{place}: its "{key}" is not a name: {shortened(json.dumps(value), 40)}')
+    return printable(value)
+
+
+def _accepted(raw: Mapping[str, Any], place: str) -> tuple[str, ...]:
+    accept = raw.get("accept")
+    if accept is None:
+        return ()
+    if not isinstance(accept, list) or not all(isinstance(a, str) for a in accept):
+        raise CorpusError(f'{place}: its "accept" is not a list of tasks: {shortened(json.dumps(accept), 40)}')
+    return tuple(map(printable, accept))

@@ -3,7 +3,8 @@
 ClassifierError
 ├── ArtefactError    an artefact cannot be read or is not one; keyword rules stand in
 ├── TasksError       a task file does not say what it must
-├── CorpusError      a training row is bad; the message names file and line
+├── CorpusError      a labelled row is bad; the message names file and line
+├── PlotError        plots cannot be drawn; the message says what to install
 └── WorseError       a new model would be worse than the one it comes from
 """
 
@@ -21,7 +22,11 @@ class TasksError(ClassifierError):
 
 
 class CorpusError(ClassifierError):
-    """Raised when training data cannot be used."""
+    """Raised when labelled data cannot be used."""
+
+
+class PlotError(ClassifierError):
+    """Raised when plots cannot be drawn, or not there."""
 
 
 class WorseError(ClassifierError):

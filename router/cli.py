@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from policies.errors import InvalidPolicyError
 from router.errors import RequestError, SettingsError
 
 PATH = click.Path(path_type=Path)
+WIDTH = 120  # columns, where the terminal does not say
 
 
 class _Commands(click.Group):
@@ -26,6 +28,9 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except (SettingsError, InvalidPolicyError, ClassifierError, MetricsError, RequestError) as e:
             raise click.ClickException(str(e)) from e
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            sys.exit(130)
         except BrokenPipeError:
             sys.exit(0)  # the reader of a pipe has seen enough
 
@@ -131,12 +136,41 @@ def _parameter(given: str) -> tuple[str, Any]:
 @main.command()
 @click.argument("prompt", required=False)
 @click.option("--artefact", type=PATH, help="Folder of the classifier; the shipped one if not given.")
-def classify(prompt: str | None, artefact: Path | None) -> None:
-    """The task of a prompt, or of each line of JSONL ({"text": ...}) on standard input, as JSONL."""
+@click.option(
+    "--eval", "files", multiple=True, type=PATH, help="JSONL with text or messages, and task: score verdicts."
+)
+@click.option("--plots", type=PATH, help="With --eval: a folder for confusion.png and calibration.png.")
+@click.option("--json", "as_json", is_flag=True, help="With --eval: one JSON document instead of tables.")
+@click.option(
+    "--mistakes",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="With --eval: how many of the most confident mistakes to show.",
+)
+def classify(
+    prompt: str | None,
+    artefact: Path | None,
+    files: tuple[Path, ...],
+    plots: Path | None,
+    as_json: bool,
+    mistakes: int,
+) -> None:
+    """The task of a prompt, or of each line of JSONL ({"text": ...}) on standard input, as JSONL.
+
+    With --eval: how right verdicts are on labelled prompts, by language and source, and where they are not.
+    """
     from classifier.ask import read_text
     from classifier.model import Classifier
 
+    if files and prompt is not None:
+        raise click.UsageError("a prompt and --eval do not go together")
+    if not files and (plots or as_json):
+        raise click.UsageError("--plots and --json go with --eval")
     model = Classifier.load(artefact)
+    if files:
+        _evaluate(model, files, plots, as_json, mistakes)
+        return
     for number, text in [(0, prompt)] if prompt is not None else _lines():
         if text is None:
             click.echo(json.dumps({"error": f'line {number} is not a JSON object with "text" or "messages"'}))
@@ -147,6 +181,22 @@ def classify(prompt: str | None, artefact: Path | None) -> None:
         if verdict.runners_up:
             told["runners_up"] = [{"task": t, "confidence": round(c, 4)} for t, c in verdict.runners_up]
         click.echo(json.dumps(told, ensure_ascii=False))
+
+
+def _evaluate(model: Any, files: tuple[Path, ...], plots: Path | None, as_json: bool, mistakes: int) -> None:
+    from classifier import plotting
+    from classifier.marking import evaluate
+    from router import evaluating
+
+    if plots:
+        plotting.ready(plots)
+    found = evaluate(files, model.classify, model.tasks, mistakes, progress=lambda said: click.echo(said, err=True))
+    if as_json:
+        click.echo(json.dumps(evaluating.as_json(found, model.digest), indent=1, ensure_ascii=False))
+    else:
+        click.echo(evaluating.as_text(found, model.digest, shutil.get_terminal_size((WIDTH, 0)).columns), nl=False)
+    for file in plotting.draw(found, plots) if plots else ():
+        click.echo(f"wrote {file}", err=True)
 
 
 def _read(messages: list[Any]) -> Any:

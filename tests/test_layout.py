@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
@@ -18,6 +19,15 @@ def test_importing_the_request_path_loads_neither_litellm_nor_sklearn() -> None:
     code = "import router.app, router.serving, sys; print([m for m in ('litellm', 'sklearn', 'scipy', 'matplotlib') if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
+
+
+def test_the_lock_for_plots_holds_what_the_extra_asks_for() -> None:
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]["plots"]
+    asked = (ROOT / "requirements" / "plots.in").read_text("utf-8").splitlines()
+    assert [line for line in asked if not line.startswith("#")] == extra
+    plots, dev = ((ROOT / "requirements" / name).read_text("utf-8") for name in ("plots.txt", "dev.txt"))
+    assert "matplotlib==" in plots
+    assert set(plots.splitlines()) <= set(dev.splitlines())
 
 
 def test_the_wheel_runs_from_another_folder(tmp_path: Path) -> None:

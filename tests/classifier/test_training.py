@@ -52,6 +52,7 @@ def test_training_twice_gives_the_same_bytes(tmp_path: Path) -> None:
         ("{", "data.jsonl:2: is not JSON"),
         ('{"task": "sum"}', 'lacks a "text"'),
         ('{"text": "x", "task": "smu"}', "has no file; the tasks are greet, sum"),
+        ('{"text": "x", "task": "sum", "accept": "greet"}', 'its "accept" is not a list of tasks'),
     ],
 )
 def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, line: str, said: str) -> None:

@@ -1,5 +1,6 @@
 """The examples of README and docs run."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -46,3 +47,14 @@ async def test_the_python_of_the_readme_runs(proxy: Any) -> None:
     await asyncio.to_thread(exec, code.replace("http://127.0.0.1:8300", proxy.url), scope)
     assert scope["answer"].choices[0].message.content == "Hello there."
     scope["client"].close()
+
+
+@pytest.mark.parametrize(("page", "text"), blocks("jsonl"))
+def test_labelled_prompts_of_the_docs_can_be_scored(page: str, text: str, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from router.cli import main
+
+    (tmp_path / page).write_text(text, "utf-8")
+    said = CliRunner().invoke(main, ["classify", "--eval", str(tmp_path / page), "--json"])
+    assert json.loads(said.stdout)["all"]["rows"] == len(text.splitlines()), said.output

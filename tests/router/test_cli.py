@@ -1,6 +1,10 @@
 """The command line, as a user types it."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,13 +69,100 @@ def test_classify_reads_an_argument_or_lines() -> None:
     assert json.loads(lines[2])["task"] == "general"
 
 
+ROWS = """\
+{"text": "Write a function that reverses a list", "task": "code"}
+{"text": "你好", "task": "open_qa", "accept": ["chat"], "source": "mine"}
+{"messages": [{"role": "user", "content": "Translate to German: good night"}], "task": "translation", "accept": ["proofreading"]}
+{"text": "Write a poem about the rain in November", "task": "math"}
+{"text": "zzzz", "task": "general"}
+{"text": "Review this query: DELETE FROM users", "task": "sql_review"}
+"""
+
+
+def test_evaluating_scores_labelled_prompts_and_shows_where_it_is_wrong(tmp_path: Path) -> None:
+    said = run("classify", "--eval", str(_file(tmp_path, ROWS)))
+    assert said.startswith("5 rows judged by the classifier ")
+    assert "not answerable, left out: 1 of 6 rows; the classifier has no task sql_review (1)" in said
+    assert "accepted in vain: the classifier has no task proofreading (1)" in said
+    scores = {
+        line.split()[0]: line.split()[1:4] for line in said.splitlines() if line.startswith(("all", "mine", "data "))
+    }
+    assert scores == {"all": ["5", "0.600", "0.800"], "data": ["4", "0.750", "0.750"], "mine": ["1", "0.000", "1.000"]}
+    assert "math → creative_writing  data, " in said
+    assert "Write a poem about the rain in November" in said
+    assert "language zh" in said
+
+
+def test_evaluating_can_leave_prompts_out(tmp_path: Path) -> None:
+    assert "November" not in run("classify", "--eval", str(_file(tmp_path, ROWS)), "--mistakes", "0")
+
+
+def test_evaluating_gives_one_json_document_and_pictures(tmp_path: Path) -> None:
+    file, plots = str(_file(tmp_path, ROWS)), tmp_path / "plots"
+    arguments = ("classify", "--eval", file, "--eval", file, "--json", "--plots", str(plots))
+    result = CliRunner().invoke(main, arguments)
+    told = json.loads(result.stdout)
+    assert told["all"]["rows"] == 10
+    assert (told["all"]["accuracy"], told["all"]["lenient"], told["all"]["right_temperature"]) == (0.6, 0.8, 0.8)
+    assert told["languages"]["zh"]["lenient"] == told["sources"]["mine"]["lenient"] == 1
+    assert told["tasks"]["translation"]["precision"] == 1
+    assert told["not_answerable"] == {"rows": 2, "tasks": {"sql_review": 2}}
+    assert told["mistakes"][0]["verdict"] == "creative_writing"
+    names, counts = told["confusion"]["tasks"], told["confusion"]["counts"]
+    assert counts[names.index("math")][names.index("creative_writing")] == 2
+    assert sum(b["rows"] for b in told["calibration"]) == 8  # two abstentions
+    assert sorted(f.name for f in plots.iterdir()) == ["calibration.png", "confusion.png"]
+    assert "confusion.png" in result.stderr
+
+
+def test_evaluating_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = str(_file(tmp_path, '{"text": "hello"}'))
+    assert f'Error: {file}:1: lacks a "task"\n' == run("classify", "--eval", file, code=1)
+    assert "do not go together" in run("classify", "hello", "--eval", file, code=2)
+    for option in (("--json",), ("--plots", "x")):
+        assert "go with --eval" in run("classify", "hello", *option, code=2)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # as where it is not installed
+    said = run("classify", "--eval", file, "--plots", str(tmp_path / "plots"), code=1)
+    assert "run `make plots`" in said  # before anything is read
+    assert said.count("\n") == 1
+
+
+def test_a_source_each_does_not_flood_the_terminal(tmp_path: Path) -> None:
+    rows = [json.dumps({"text": "hello", "task": "chat", "source": f"s{i:03}"}) for i in range(100)]
+    said = run("classify", "--eval", str(_file(tmp_path, "\n".join(rows))))
+    assert "... and 60 sources with fewer rows; --json has all" in said
+    assert "s039" in said
+    assert "s040" not in said
+
+
+def test_evaluating_ends_cleanly_on_ctrl_c(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    command = [sys.executable, "-m", "router", "classify", "--eval", str(pipe)]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # who runs the tests may ignore it
+    ) as process:
+        assert process.stderr
+        with pipe.open("w") as rows:
+            rows.write('{"text": "hello", "task": "chat"}\n' * 20_000)
+            rows.flush()
+            assert "20,000 lines" in process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=30) == ("", "Interrupted.\n")
+        assert process.returncode == 130
+
+
 def test_train_says_what_it_did_and_what_is_wrong(tmp_path: Path) -> None:
     assert "is not JSON" in run("train", "--data", str(_file(tmp_path, "{")), "--out", str(tmp_path / "out"), code=1)
 
 
 def _file(folder: Path, text: str) -> Path:
     file = folder / "data.jsonl"
-    file.write_text(text)
+    file.write_text(text, "utf-8")
     return file
 
 
