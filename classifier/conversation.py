@@ -34,8 +34,8 @@ def pooled(
     before: Probabilities | None,
 ) -> list[float] | None:
     """(tasks,) probabilities of an ask, with what surrounds it; None without any evidence."""
-    if system is None and before is None and not (own and (ask.wants_json or ask.images)):
-        return list(own) if own else None
+    if own is None and system is None and before is None:
+        return None
     follows = before is not None and is_follow_up(ask.text)
     trust = (ASK_UNDER_SYSTEM if system else 1.0) * (FOLLOW_UP if follows else 1.0)
     said = [trust * math.log(p + _LEAST) for p in own] if own else [0.0] * len(tasks)

@@ -85,6 +85,7 @@ class Classifier:
     def __init__(self, manifest: Mapping[str, Any], linear: Linear, digest: str = "") -> None:
         self.manifest, self.linear, self.digest = manifest, linear, digest
         self.tasks: tuple[str, ...] = tuple(manifest["labels"])
+        self._numbers = range(len(self.tasks))
         self._scale = 1.0 / float(manifest["temperature"])
         self._threshold = float(manifest["threshold"])
         self._seen: OrderedDict[str, list[float] | None] = OrderedDict()
@@ -111,19 +112,18 @@ class Classifier:
 
     def classify(self, ask: Ask) -> Verdict:
         """The task of an ask, with what the conversation around it says."""
-        own = self._remembered(ask.text, ask.language)
-        system = self._remembered(ask.system, language_of(ask.system)) if ask.system else None
-        before = self._before(ask) if ask.previous else None
-        p = pooled(self.tasks, ask, own, system, before)
+        p = own = self._remembered(ask.text, ask.language)
+        if ask.system or ask.previous or ask.wants_json or ask.images:
+            system = self._remembered(ask.system, language_of(ask.system)) if ask.system else None
+            p = pooled(self.tasks, ask, own, system, self._before(ask) if ask.previous else None)
         if p is None:
             return Verdict(GENERAL, 0.0, (), "abstained")
-        ranked = [
-            (task, share) for share, task in sorted(zip(p, self.tasks, strict=True), reverse=True)[: RUNNERS_UP + 1]
-        ]
+        order = sorted(self._numbers, key=p.__getitem__, reverse=True)[: RUNNERS_UP + 1]
+        ranked = tuple([(self.tasks[i], p[i]) for i in order])
         if ranked[0][1] < self._threshold:
-            return Verdict(GENERAL, ranked[0][1], tuple(ranked[:RUNNERS_UP]), "abstained")
-        alone = own is not None and self.tasks[own.index(max(own))] == ranked[0][0]
-        return Verdict(*ranked[0], tuple(ranked[1:]), "model" if alone else "conversation")
+            return Verdict(GENERAL, ranked[0][1], ranked[:RUNNERS_UP], "abstained")
+        alone = p is own or (own is not None and own[order[0]] == max(own))
+        return Verdict(*ranked[0], ranked[1:], "model" if alone else "conversation")
 
     def _before(self, ask: Ask) -> list[float] | None:
         """What was asked before, by the latest ask that stands for itself."""
