@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
 from classifier import corpus
-from classifier.calibration import THRESHOLD, calibrated, softmax
+from classifier.calibration import THRESHOLD, softmax, temperature_of, threshold_of
 from classifier.corpus import Row
 from classifier.envelope import opened
 from classifier.errors import CorpusError
 from classifier.evaluation import Scores, confusion, score
+from classifier.features import arranged, hashed
 from classifier.fitting import fit
 from classifier.model import FORMAT, Classifier, Linear
 from classifier.tasks import FOLDER, load_tasks
@@ -66,48 +67,81 @@ def train(tasks: Path, data: Sequence[Path], out: Path, progress: Progress = lam
     texts = [opened(r.text) for r in rows]
     progress(f"{len(rows)} rows of {len({r.source for r in rows})} sources")
     documents = [document(t) for t in texts]
-    said = _out_of_source(rows, documents, labels, progress)
-    temperature, threshold = calibrated(said, rows, labels) if said is not None else (1.0, THRESHOLD)
+    held, said = _out_of_source(rows, documents, labels, progress)
     progress("training on all rows")
     vocabulary, linear = fit(rows, documents, labels)
-    report = _report(rows, said, labels, temperature)
+    temperature, threshold = _calibrated(said, held, labels, linear if tasks == FOLDER else None)
+    report = _report(rows, held, said, labels, temperature)
     scores = {"all": report.scores and asdict(report.scores), **{k: asdict(s) for k, s in report.languages.items()}}
     write(out, linear, names(vocabulary, texts), manifest_of(rows, labels, temperature, threshold, scores))
     Classifier.load(out)
     return report
 
 
+def _calibrated(
+    said: Array | None, rows: Sequence[Row], labels: Sequence[str], linear: Linear | None
+) -> tuple[float, float]:
+    """(temperature, threshold) from rows of sources left out, and from the validation set where the tasks are the shipped ones.
+
+    Sources left out are stranger than what users will send, and the validation prompts less so: the temperature is the
+    geometric mean of what is honest on either.
+    """
+    if said is None:
+        return 1.0, THRESHOLD
+    temperature = temperature_of(said, rows, labels)
+    if linear is not None:
+        judged = [r for r in corpus.validation() if r.task in labels]
+        found = [linear.scores(*linear.places(*hashed(arranged(opened(r.text))))) for r in judged]
+        logits = np.array([s if s is not None else [0.0] * len(labels) for s in found])
+        temperature = (temperature * temperature_of(logits, judged, labels)) ** 0.5
+    return temperature, threshold_of(said, rows, labels, temperature)
+
+
 def _out_of_source(
     rows: Sequence[Row], documents: Sequence[Document], labels: Sequence[str], progress: Progress
-) -> Array | None:
-    """(rows, tasks) logits, each by a model that has not seen the row's source; None with too few sources."""
-    groups = [r.source for r in rows]
-    if len(set(groups)) < FEWEST_SOURCES:
-        return None
-    logits = np.zeros((len(rows), len(labels)))
-    folds = min(FOLDS, len(set(groups)))
-    for fold, (seen, unseen) in enumerate(GroupKFold(folds).split(documents, groups=groups), 1):
-        progress(f"fold {fold} of {folds}: {len(unseen)} rows of sources left out")
+) -> tuple[list[Row], Array | None]:
+    """(rows, (rows, tasks) logits), each by a model that has not seen the row's source; None with too few sources.
+
+    Prompts of our own are judged only where there is nothing else: they are all by one hand.
+    """
+    judged = [i for i, r in enumerate(rows) if not r.own]
+    if len({rows[i].source for i in judged}) < FEWEST_SOURCES:
+        judged = list(range(len(rows)))
+    held = [rows[i] for i in judged]
+    sources = [r.source for r in held]
+    if len(set(sources)) < FEWEST_SOURCES:
+        return held, None
+    logits = np.zeros((len(held), len(labels)))
+    folds = min(FOLDS, len(set(sources)))
+    for fold, (_, left) in enumerate(GroupKFold(folds).split(held, groups=sources), 1):
+        progress(f"fold {fold} of {folds}: {len(left)} rows of sources left out")
+        out = {judged[n] for n in left}
+        seen = [i for i in range(len(rows)) if i not in out]
         _, linear = fit([rows[i] for i in seen], [documents[i] for i in seen], labels)
-        for i in unseen:
-            scores = linear.scores(*linear.places(np.concatenate(documents[i]), len(documents[i][0])))
+        for n in left:
+            whole, head = documents[judged[n]]
+            scores = linear.scores(*linear.places(np.concatenate([whole, head]), len(whole)))
             if scores is not None:
-                logits[i] = scores
-    return logits
+                logits[n] = scores
+    return held, logits
 
 
-def _report(rows: Sequence[Row], logits: Array | None, labels: Sequence[str], temperature: float) -> Report:
+def _report(
+    rows: Sequence[Row], held: Sequence[Row], logits: Array | None, labels: Sequence[str], temperature: float
+) -> Report:
     sources = len({r.source for r in rows})
     if logits is None:
         return Report(len(rows), sources, None, {}, "")
     p = softmax(logits / temperature)
-    said, sure = np.array([labels[i] for i in p.argmax(axis=1)]), p.max(axis=1)
-    truth = np.array([r.task for r in rows])
-    by = {lang: np.array([r.lang == lang for r in rows]) for lang in sorted({r.lang for r in rows})}
-    languages = {lang: score(list(truth[m]), list(said[m]), sure[m]) for lang, m in by.items()}
-    return Report(
-        len(rows), sources, score(list(truth), list(said), sure), languages, confusion(list(truth), list(said))
-    )
+    said, sure = [labels[i] for i in p.argmax(axis=1)], p.max(axis=1).tolist()
+
+    def scored(lang: str | None) -> Scores:
+        of = [n for n, r in enumerate(held) if lang in (None, r.lang)]
+        truth, accept = [held[n].task for n in of], [held[n].accept for n in of]
+        return score(truth, [said[n] for n in of], [sure[n] for n in of], accept)
+
+    languages = {lang: scored(lang) for lang in sorted({r.lang for r in held})}
+    return Report(len(rows), sources, scored(None), languages, confusion([r.task for r in held], said))
 
 
 def manifest_of(
