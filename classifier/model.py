@@ -97,6 +97,7 @@ class Classifier:
         try:
             contents = {name: (folder / name).read_bytes() for name in FILES}
             manifest = json.loads(contents["manifest.json"])
+            _check_pair(manifest, contents["model.npz"])
             with np.load(io.BytesIO(contents["model.npz"]), allow_pickle=False) as arrays:
                 keys, of_body = arrays["keys"].astype(np.uint64), int(arrays["of_body"])
                 idf, evidence, weights, bias = (
@@ -163,6 +164,13 @@ def slots(hashes: Hashes) -> NDArray[np.intp]:
 
 def _inverse_root(square: float) -> float:
     return 1.0 / math.sqrt(square) if square > 0 else 0.0
+
+
+def _check_pair(manifest: Any, model: bytes) -> None:
+    """Raises ValueError where the two files are not of one training. Artefacts of before do not tell."""
+    told = manifest.get("model_sha256") if isinstance(manifest, dict) else None
+    if told is not None and told != hashlib.sha256(model).hexdigest():
+        raise ValueError("model.npz is not the one that manifest.json was written with; one of them is still to come")
 
 
 def _check(

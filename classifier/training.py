@@ -1,6 +1,8 @@
 """Training: from task files and labelled prompts to an artefact, scored and calibrated on sources that it has not seen."""
 
 import gzip
+import hashlib
+import io
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -162,10 +164,15 @@ def manifest_of(
 
 
 def write(out: Path, linear: Linear, spelled: Sequence[str], manifest: dict[str, Any]) -> None:
-    """Write an artefact: `model.npz`, `manifest.json`, and for readers what the features are, in `vocabulary.txt.gz`."""
+    """Write an artefact: `model.npz`, `manifest.json`, and for readers what the features are, in `vocabulary.txt.gz`.
+
+    Each file takes its place whole, the manifest last and with the digest of the model, so that who reads meanwhile can
+    tell that the two do not belong together.
+    """
     out.mkdir(parents=True, exist_ok=True)
+    model = io.BytesIO()
     np.savez_compressed(
-        out / "model.npz",
+        model,
         keys=linear.keys,
         of_body=linear.of_body,
         idf=linear.idf.astype(np.float16),
@@ -173,8 +180,16 @@ def write(out: Path, linear: Linear, spelled: Sequence[str], manifest: dict[str,
         weights=linear.weights.astype(np.float16),
         bias=linear.bias.astype(np.float32),
     )
-    (out / "vocabulary.txt.gz").write_bytes(gzip.compress("\n".join(spelled).encode(), mtime=0))
-    (out / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    manifest = manifest | {"model_sha256": hashlib.sha256(model.getvalue()).hexdigest()}
+    _place(out / "vocabulary.txt.gz", gzip.compress("\n".join(spelled).encode(), mtime=0))
+    _place(out / "model.npz", model.getvalue())
+    _place(out / "manifest.json", (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _place(file: Path, content: bytes) -> None:
+    part = file.with_name(file.name + ".part")
+    part.write_bytes(content)
+    part.replace(file)
 
 
 def _is_evidence(name: str) -> bool:

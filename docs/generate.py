@@ -86,10 +86,17 @@ def http() -> str:
         ("`GET /v1/models`", "all that the upstreams serve"),
         ("`POST /v1/feedback`", "one `{id, signal, value}` or a list; idempotent per (id, signal)"),
         ("`POST /v1/explain`", "a chat completions body in, the ladder out; nothing is forwarded or stored"),
-        ("`GET /healthz` `/readyz` `/metrics`", "liveness, readiness, Prometheus"),
+        (
+            "`GET /healthz` `/readyz` `/metrics`",
+            "liveness, readiness (policy, classifiers, upstreams, store), Prometheus",
+        ),
     )
     headers = (
-        ("`x-setpoint-task`", "request: the task, if the app knows it; answer: the task"),
+        (
+            "`x-setpoint-task`",
+            "request: the task, if the app knows it; one that the classifier or the policy knows, or `general` for the "
+            "defaults; any other is answered 400 `unknown_task`, with those that are known; answer: the task",
+        ),
         ("`x-setpoint-mode`", "request: `bypass` (untouched), `observe` or `apply`"),
         ("`x-setpoint-session`", "request: what draws are kept together by"),
         ("`x-setpoint-decision`", "answer: the id for feedback"),

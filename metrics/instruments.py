@@ -22,7 +22,9 @@ from metrics.families import FAMILIES, PREFIX, Family
 from metrics.outcome import DecisionRecord, Outcome
 from metrics.signals import Raw
 
-_LIMITS: Mapping[str, int] = {"model": 100, "task": 50, "policy": 20, "digest": 50, "upstream": 50}
+_LIMITS: Mapping[str, int] = {
+    "model": 100, "task": 50, "shadow_task": 50, "policy": 20, "digest": 50, "rows": 50, "upstream": 50,
+}  # fmt: skip
 _LIMIT = 64
 _KINDS: Mapping[str, Any] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram, "summary": Summary}
 
@@ -52,6 +54,7 @@ class Instruments:
         self._children: dict[tuple[str, ...], Any] = {}
         self._bounds: dict[str, Bounded] = {}
         self._policy: tuple[str, str] | None = None
+        self._classifiers: dict[str, tuple[str, str]] = {}
 
     def _child(self, *key: str) -> Any:
         """The series of (family, label values...)."""
@@ -153,6 +156,39 @@ class Instruments:
     def classifier_failed(self) -> None:
         """The classifier failed on a prompt."""
         self._child("classifier_failures").inc()
+
+    # Classifiers
+
+    def classifier(self, role: str, digest: str, rows: str) -> None:
+        """This artefact is in use, trained on so many rows."""
+        before = self._classifiers.get(role)
+        if before is not None and before != (digest, rows):
+            self._child("classifier_info", role, *before).set(0)
+        self._classifiers[role] = (digest, rows)
+        self._child("classifier_info", role, digest, rows).set(1)
+
+    def classifier_reloaded(self, role: str, *, ok: bool) -> None:
+        """An artefact was read again: taken, or refused and still on disk."""
+        self._child("classifier_reloads", role, "ok" if ok else "refused").inc()
+        self._child("classifier_invalid", role).set(float(not ok))
+
+    def shadowed(self, task: str, shadow_task: str) -> None:
+        """Both classifiers judged an ask."""
+        self._child("classifier_shadow", task, shadow_task, "yes" if task == shadow_task else "no").inc()
+
+    def judged(self, task: str, by: str, live: str, shadow: str) -> None:
+        """The task of an ask became known, `by` the app's declaration or by feedback; who was right about it."""
+        self._child("classifier_judged", task, by, live, shadow).inc()
+
+    def compare_anew(self) -> None:
+        """Another artefact is compared from now on: its comparison starts at 0."""
+        for (name, *_), child in self._children.items():
+            if name in ("classifier_shadow", "classifier_judged"):
+                child.reset()
+
+    def not_audited(self, reason: str) -> None:
+        """An answered ask was not compared."""
+        self._child("classifier_not_audited", reason).inc()
 
     # Learning
 

@@ -60,6 +60,7 @@ class Ledger:
         self._clock = clock
         self._shed = 0
         self._inbox: deque[Outcome] = deque()
+        self._reviewed: deque[tuple[DecisionRecord, str | None]] = deque(maxlen=_INBOX)
         self._outbox = Outbox(f"{os.getpid()}-{base36(int.from_bytes(os.urandom(8), 'big'))}", limit, self._drop)
         self._queue = Queue(feedback_limit, self._drop)
         self._recent = Recent(limit)
@@ -69,6 +70,8 @@ class Ledger:
         self._health = Health(instruments, clock)
         self._checked = False  # whether the layout of the store that we are connected to is ours
         self._corrupt = 0
+        # Told of every decision whose task a feedback item names, once.
+        self.labelled: Callable[[DecisionRecord, str], None] = lambda record, task: None
 
     @property
     def state(self) -> StoreState:
@@ -88,6 +91,12 @@ class Ledger:
                 self._digest(self._inbox.popleft())
         except Exception:  # a completion never fails because its metrics did
             self._stumbled("taking down an outcome")
+
+    def reviewed(self, record: DecisionRecord, completion: str | None) -> None:
+        """Takes a decision down again, now with what the classifiers said of it; while the store is away, in memory only."""
+        self._recent.remember(record, completion)
+        if not self._health.open:
+            self._reviewed.append((record, completion))
 
     async def feedback(self, items: Sequence[Feedback]) -> list[Credit]:
         """What became of each item, after at most 50 ms (half a second for 1,000): "queued" where the store did not say.
@@ -186,6 +195,8 @@ class Ledger:
                 except Exception:  # one odd answer must not cost the others
                     self._stumbled("looking at an answer")
             await asyncio.sleep(0)
+        while self._reviewed:  # after the outcomes that they are about, which they replace
+            self._outbox.decision(*self._reviewed.popleft())
 
     # Talking to the store
 
@@ -268,6 +279,14 @@ class Ledger:
             results[n] = "credited" if fresh else "duplicate"
             if fresh and grant.reward is not None:
                 self._instruments.rewarded(grant.decision, grant.signal, grant.reward)
+            if fresh and grant.signal == "task":
+                self._label(grant.decision, str(grant.value))
+
+    def _label(self, record: DecisionRecord, task: str) -> None:
+        try:
+            self.labelled(record, task)
+        except Exception:  # the item is credited all the same
+            self._stumbled("counting a label")
 
     def _failed(self, error: StoreError) -> None:
         self._checked = False

@@ -15,6 +15,7 @@ class DecisionRecord:
     False when the tuned parameter did not reach the model: such a request is counted and never learned from.
     `propensity` is the probability with which `arm` was drawn; `at` is in unix seconds. `features` are what the classifier
     needs to learn from a correction, None unless the operator wants that; `declared` says that the app gave the task.
+    `live` and `shadow` are what the classifiers said, as `task@digest`; None where they were not asked, or not yet.
     """
 
     id: str
@@ -34,6 +35,8 @@ class DecisionRecord:
     at: float
     features: str | None = None
     declared: bool = False
+    live: str | None = None
+    shadow: str | None = None
 
     @property
     def learns(self) -> bool:

@@ -13,8 +13,9 @@ from metrics.tally import Tally
 _TYPES: tuple[type | tuple[type, ...], ...] = (
     str, str, str, str, int, (str, type(None)), (str, type(None)), (str, type(None)),
     (int, float), str, str, (str, type(None)), bool, (int, float), (str, type(None)), bool,
+    (str, type(None)), (str, type(None)),
 )  # fmt: skip
-_LATER = 2  # fields at the end that older records lack
+_LATER = 4  # fields at the end that older records lack, all or some of them
 
 
 def dumps(value: Any) -> str:
@@ -31,7 +32,7 @@ def pack(r: DecisionRecord) -> str:
     """A record without its id, as a JSON list in the order of the fields."""
     values = (
         r.tenant, r.task, r.model, r.upstream, r.turn, r.cell, r.parameter, r.arm,
-        r.propensity, r.mode, r.policy, r.session, r.effective, r.at, r.features, r.declared,
+        r.propensity, r.mode, r.policy, r.session, r.effective, r.at, r.features, r.declared, r.live, r.shadow,
     )  # fmt: skip
     return dumps(values)
 
@@ -39,7 +40,7 @@ def pack(r: DecisionRecord) -> str:
 def unpack(decision: str, text: str) -> DecisionRecord | None:
     """The record of an id; None for what is none."""
     values = _loads(text)
-    if not isinstance(values, list) or len(values) not in (len(_TYPES), len(_TYPES) - _LATER):
+    if not isinstance(values, list) or not len(_TYPES) - _LATER <= len(values) <= len(_TYPES):
         return None
     if not all(isinstance(v, t) for v, t in zip(values, _TYPES, strict=False)):
         return None

@@ -15,9 +15,10 @@ Test = Callable[[Context], bool]
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A compiled `when`."""
+    """A compiled `when`; `tasks` are those that it names."""
 
     tests: tuple[Test, ...]
+    tasks: frozenset[str] = frozenset()
 
     def holds(self, context: Context) -> bool:
         """Whether every key of the `when` is true of the context."""
@@ -34,7 +35,7 @@ def compile_when(when: Mapping[str, Any]) -> Condition:
             tests.append(_KEYS[key](raw))
         except (ValueError, re.error) as e:
             raise ValueError(f"{key}: {e}") from e
-    return Condition(tuple(tests))
+    return Condition(tuple(tests), frozenset(_strings(when["task"]) if "task" in when else ()))
 
 
 def _strings(raw: Any) -> list[str]:

@@ -83,6 +83,13 @@ class Policy:
         """Whether requests with this verdict get values between the tasks that they may be."""
         return self.blend_by_task.get(task, self.blend)
 
+    @property
+    def known_tasks(self) -> frozenset[str]:
+        """Every task that anything in the policy is about."""
+        by_vendors = {task for vendor in self.vendors for task in vendor.tasks}
+        by_rules = {task for rule in self.rules for task in rule.when.tasks}
+        return frozenset({*self.tasks, *self.adaptations, *by_vendors, *by_rules})
+
     def adaptation_of(self, task: str) -> Adaptation:
         """Learning as it is configured for a task."""
         return self.adaptations.get(task, self.adaptation)

@@ -27,7 +27,7 @@ from router.upstreams.direct import DirectUpstream, provider_by_owner
 
 log = logging.getLogger("setpoint")
 
-POLICY_LOOKS = 0.25  # seconds between two looks at the policy files; an edit takes effect within 1 s
+LOOKS = 0.25  # seconds between two looks at the policy files, and at classifiers; an edit takes effect within 1 s
 PROBE_SECONDS = 30
 LAST_FLUSH = 5
 
@@ -49,7 +49,12 @@ def create_app(settings: Settings, *, store_url: str, local_url: str | None = No
             services = app.state.services = build(settings, store_url, local_url, session)
             _mount(app, services)
             async with _background(
-                services.ledger.run(), learn(services), _watch_policies(services), _find_providers(services)
+                services.ledger.run(),
+                services.audit.run(),
+                learn(services),
+                _watch_policies(services),
+                _watch_classifiers(services),
+                _find_providers(services),
             ):
                 yield
             await services.ledger.close()
@@ -88,11 +93,20 @@ async def _background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 async def _watch_policies(services: Services) -> None:
     while True:
-        await asyncio.sleep(POLICY_LOOKS)
+        await asyncio.sleep(LOOKS)
         try:
             services.reload()
         except Exception:
             log.exception("the policy files could not be looked at; the policy in force stays")
+
+
+async def _watch_classifiers(services: Services) -> None:
+    while services.classifiers.watched:
+        await asyncio.sleep(LOOKS)
+        try:
+            await services.reload_classifiers()
+        except Exception:
+            log.exception("the classifier's files could not be looked at; the classifier in force stays")
 
 
 async def _find_providers(services: Services) -> None:

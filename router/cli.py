@@ -1,4 +1,4 @@
-"""The command line: `setpoint serve | check | explain | classify | train | report`."""
+"""The command line: `setpoint serve | check | explain | classify | train | compare | report`."""
 
 import asyncio
 import contextlib
@@ -75,7 +75,7 @@ def check(paths: tuple[Path, ...], schema: bool) -> None:
     for path in paths or (settings.load().policies,):
         try:
             click.echo(_checked(path, loading, settings))
-        except (InvalidPolicyError, SettingsError) as e:
+        except (InvalidPolicyError, SettingsError, ClassifierError) as e:
             failed = True
             click.echo(str(e), err=True)
     sys.exit(1 if failed else 0)
@@ -84,11 +84,18 @@ def check(paths: tuple[Path, ...], schema: bool) -> None:
 def _checked(path: Path, loading: Any, settings: Any) -> str:
     if path.is_file() and "\nupstreams:" in "\n" + path.read_text("utf-8", errors="replace"):
         found = settings.read(path)
-        return f"{path}: good: upstreams {', '.join(u.name for u in found.upstreams)}\n" + _checked(
-            found.policies, loading, settings
-        )
+        said = [f"{path}: good: upstreams {', '.join(u.name for u in found.upstreams)}"]
+        said += [_artefact(folder) for folder in (found.classifier, found.classifier_shadow) if folder]
+        return "\n".join([*said, _checked(found.policies, loading, settings)])
     policy = loading.load(path)
     return f"{path}: good: {policy.name}@{policy.digest}, {len(policy.tasks)} tasks, {len(policy.rules)} rules, learning {policy.adaptation.mode}"
+
+
+def _artefact(folder: Path) -> str:
+    from classifier.model import Classifier
+
+    classifier = Classifier.load(folder)
+    return f"{folder}: good: classifier {classifier.digest}, {len(classifier.tasks)} tasks"
 
 
 @main.command()
@@ -266,6 +273,25 @@ def train(
 
     labels = asyncio.run(offline.labels(config)) if from_traffic else ()
     click.echo(str(adapt(data, out, tasks, base, labels, force, progress)))
+
+
+@main.command()
+@click.argument("urls", nargs=-1, metavar="[URL]...")
+@click.option("--config", type=PATH, help="setpoint.yaml, for the address of a proxy on this machine.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of tables.")
+def compare(urls: tuple[str, ...], config: Path | None, as_json: bool) -> None:
+    """How the shadow classifier (`classifier_shadow`) compares with the live one, since either was last changed.
+
+    Give the address of each replica, such as http://10.0.0.5:8300; without any, that of the settings is asked.
+    """
+    from router import comparing
+    from router.settings import load, own_address
+
+    told = comparing.compared(comparing.fetch(urls or (own_address(load(config)),)))
+    if as_json:
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+    else:
+        comparing.show(told, Console(soft_wrap=not sys.stdout.isatty(), highlight=False))
 
 
 @main.command()

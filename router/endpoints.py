@@ -79,6 +79,7 @@ async def readyz(services: Of, request: Request) -> Response:
                 "digest": book.policy.digest,
                 "problems": [str(p) for p in book.problems],
             },
+            "classifier": services.classifiers.told(),
             "upstreams": [u.name for u in services.pipeline.routes.upstreams],
             "store": {
                 "up": state.up,

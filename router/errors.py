@@ -16,6 +16,7 @@ CODES: Mapping[str, tuple[int, str]] = MappingProxyType(
     {
         "invalid_json": (400, "invalid_request_error"),
         "invalid_request": (400, "invalid_request_error"),
+        "unknown_task": (400, "invalid_request_error"),
         "parameter_forbidden": (400, "invalid_request_error"),
         "invalid_api_key": (401, "authentication_error"),
         "model_not_found": (404, "invalid_request_error"),

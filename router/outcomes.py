@@ -127,4 +127,5 @@ def record_of(prepared: Prepared) -> DecisionRecord:
         session=context.session,
         effective=decision.effective,
         at=time(),
+        live=prepared.said,
     )

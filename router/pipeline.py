@@ -1,12 +1,13 @@
 """The pipeline: from the client's request to what is sent upstream, and why. Awaits nothing."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 
 import orjson
 
 from classifier.ask import Ask
+from classifier.verdict import GENERAL as NO_TASK
 from classifier.verdict import Verdict
 from metrics.ids import new_decision_id
 from metrics.instruments import Instruments
@@ -16,26 +17,31 @@ from policies.decision import Decision
 from policies.engine import Engine
 from policies.precedence import ParameterForbiddenError
 from policies.wire import apply
+from router.classifiers import Judge
 from router.errors import RequestError
-from router.incoming import Incoming
+from router.incoming import TASK_HEADER, Incoming
 from router.surfaces import wants_json
 from router.upstreams.routing import Route, Routes
 
 log = logging.getLogger("setpoint")
 
-Classify = Callable[[Ask], Verdict]
-GENERAL = Verdict("general", 0.0, (), "abstained")
+GENERAL = Verdict(NO_TASK, 0.0, (), "abstained")
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request that is ready to be sent, with everything that was decided about it."""
+    """A request that is ready to be sent, with everything that was decided about it.
+
+    `said` is the classifier's verdict as a record keeps it, None where the app declared the task.
+    """
 
     id: str
     incoming: Incoming
     tenant: str
     route: Route
+    ask: Ask
     verdict: Verdict
+    said: str | None
     context: Context
     decision: Decision
     body: bytes
@@ -47,37 +53,54 @@ class Pipeline:
     def __init__(
         self,
         routes: Routes,
-        classify: Classify,
+        judge: Judge,
         engine: Engine,
         instruments: Instruments,
         clock: Callable[[], float],
         random: Callable[[int], bytes],
     ) -> None:
-        self.routes, self.classify, self.engine = routes, classify, engine
+        self.routes, self.engine = routes, engine
         self.allocations = Allocations()
         self._instruments, self._clock, self._random = instruments, clock, random
+        self.know(judge)
+
+    def know(self, judge: Judge) -> None:
+        """Take the verdicts of this judge from now on; tasks that it or the policy in force knows may be declared."""
+        self._judge, self.classify = judge, judge.classify
+        self.tasks: Set[str] = judge.tasks | self.engine.policy.known_tasks | {NO_TASK}
 
     def prepare(self, incoming: Incoming, tenant: str) -> Prepared:
-        """Decide for one request. Raises RequestError: model_not_found, parameter_forbidden."""
+        """Decide for one request. Raises RequestError: model_not_found, unknown_task, parameter_forbidden."""
         route = self.routes.of(incoming.model)
         ask = incoming.surface.ask(incoming.json)
         verdict = self._verdict(incoming, ask)
+        said = None if incoming.task else self._judge.says(verdict.task)
         decision_id = new_decision_id(self._clock(), self._random(10))
         context = _context(incoming, ask, verdict, route, tenant, decision_id)
         decision = self._decide(context, incoming)
-        return Prepared(
-            decision_id, incoming, tenant, route, verdict, context, decision, _rewritten(incoming, route, decision)
-        )
+        body = _rewritten(incoming, route, decision)
+        return Prepared(decision_id, incoming, tenant, route, ask, verdict, said, context, decision, body)
 
     def _verdict(self, incoming: Incoming, ask: Ask) -> Verdict:
         if incoming.task:
-            return Verdict(incoming.task[:64], 1.0, (), "declared")
+            return Verdict(self._declared(incoming.task), 1.0, (), "declared")
         try:
             return self.classify(ask)
         except Exception:  # a classifier that fails must not fail the completion
             log.exception("the classifier failed; the task is general")
             self._instruments.classifier_failed()
             return GENERAL
+
+    def _declared(self, task: str) -> str:
+        """A task that somebody knows: every other would be one more label on the metrics and one more cell to learn in."""
+        if task not in self.tasks:
+            raise RequestError(
+                "unknown_task",
+                f"The header {TASK_HEADER} is {task[:64]!r}, and neither the classifier nor the policy knows such a "
+                f"task. They know {', '.join(sorted(self.tasks))}.",
+                TASK_HEADER,
+            )
+        return task
 
     def _decide(self, context: Context, incoming: Incoming) -> Decision:
         if context.mode == "bypass":

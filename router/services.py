@@ -8,9 +8,6 @@ from time import monotonic, time
 
 import aiohttp
 
-from classifier.errors import ClassifierError
-from classifier.keywords import Keywords
-from classifier.model import Classifier
 from metrics.instruments import Instruments
 from metrics.ledger import Ledger
 from metrics.outcome import Outcome
@@ -21,8 +18,10 @@ from policies.catalog import Catalog
 from policies.context import Context
 from policies.engine import Engine
 from router.answers import Answered
+from router.audit import Audit
+from router.classifiers import Classifiers
 from router.gate import Gate
-from router.pipeline import Classify, Pipeline, Prepared
+from router.pipeline import Pipeline, Prepared
 from router.settings import Settings, UpstreamSettings
 from router.upstreams import direct, translated
 from router.upstreams.routing import Routes
@@ -38,6 +37,8 @@ class Services:
     settings: Settings
     gate: Gate
     book: PolicyBook
+    classifiers: Classifiers
+    audit: Audit
     capabilities: Capabilities
     pipeline: Pipeline
     ledger: Ledger
@@ -80,12 +81,14 @@ class Services:
         if outcome.result == "cancelled":
             instruments.disconnected()
         self.ledger.decided_and_done(outcome)
+        self.audit.take(prepared.ask, verdict, outcome)
 
     def reload(self) -> None:
         """Take over an edit of the policy files, or say that it was refused."""
         result = self.book.refresh()
         if result == "loaded":
             self.pipeline.engine = Engine(self.book.policy, self.capabilities)
+            self.pipeline.know(self.classifiers.live)
             self.instruments.policy(self.book.policy.name, self.book.policy.digest)
             log.info("policy %s@%s is in force", self.book.policy.name, self.book.policy.digest)
         elif result == "refused":
@@ -93,35 +96,34 @@ class Services:
         if result != "unchanged":
             self.instruments.policy_reloaded(ok=result == "loaded")
 
+    async def reload_classifiers(self) -> None:
+        """Take over classifiers whose files changed, each whole and between two requests, or say that they were refused."""
+        for role in self.classifiers.watched:
+            if await self.classifiers.refresh(role):
+                self.pipeline.know(self.classifiers.live)
+                self.audit.start_anew()
+
 
 def build(settings: Settings, store_url: str, local_url: str | None, session: aiohttp.ClientSession) -> Services:
-    """Compose the services. Raises InvalidPolicyError when there is no policy to start with, SettingsError, StoreError
-    for a store URL that is none; a store that is away is waited for in the background."""
+    """Compose the services. Raises InvalidPolicyError when there is no policy to start with, ArtefactError when there is
+    no classifier, SettingsError, StoreError for a store URL that is none; a store that is away is waited for in the
+    background."""
     instruments = Instruments()
     book = PolicyBook.open(settings.policies)
     capabilities = Capabilities.load(catalog=Catalog.load())
     routes = Routes([(_upstream(u, settings, session, local_url), u.serves()) for u in settings.upstreams])
-    pipeline = Pipeline(
-        routes, _classify(settings, instruments), Engine(book.policy, capabilities), instruments, time, os.urandom
-    )
+    classifiers = Classifiers(settings, instruments)
+    engine = Engine(book.policy, capabilities)
+    pipeline = Pipeline(routes, classifiers.live, engine, instruments, time, os.urandom)
     ledger = Ledger(Store(store_url), instruments, clock=time)
+    audit = Audit(classifiers, instruments, ledger.reviewed)
+    ledger.labelled = audit.labelled
     instruments.policy(book.policy.name, book.policy.digest)
     limit = int(settings.limits.body_mb * 1_000_000)
+    gate = Gate(settings.keys, monotonic)
     return Services(
-        settings, Gate(settings.keys, monotonic), book, capabilities, pipeline, ledger, instruments, session, limit
+        settings, gate, book, classifiers, audit, capabilities, pipeline, ledger, instruments, session, limit
     )
-
-
-def _classify(settings: Settings, instruments: Instruments) -> Classify:
-    """The trained model; keyword rules where its artefact cannot be used."""
-    try:
-        return Classifier.load(settings.classifier).classify
-    except ClassifierError as e:
-        if settings.classifier is not None:
-            raise
-        log.error("%s; keyword rules stand in for the classifier", e)
-        instruments.classifier_failed()
-        return Keywords.load().classify
 
 
 def _upstream(

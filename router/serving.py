@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
+from classifier.model import Classifier
 from metrics.embedded import start_embedded
 from metrics.errors import StoreError
 from metrics.instruments import forget_dead_workers
@@ -31,9 +32,11 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 def serve(settings: Settings) -> None:
-    """Run until stopped. Raises SettingsError, InvalidPolicyError, StoreError when there is nothing to run."""
+    """Run until stopped. Raises SettingsError, InvalidPolicyError, ArtefactError, StoreError when there is nothing to run."""
     require_safe(settings)
     loading.load(settings.policies)  # before anything is started: a policy that cannot be run is said at once
+    if settings.classifier:
+        Classifier.load(settings.classifier)
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, datefmt="%H:%M:%S")
     # uvicorn raises the signal again when it is done; by default that would end us before what we started is stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -90,7 +90,12 @@ class Settings(_Strict):
     port: int = Field(PORT, ge=0, le=65535, description="Port to listen on.")
     workers: int = Field(1, ge=1, le=256, description="Processes that share the port.")
     data: Path = Field(default_factory=lambda: data_folder(), description="Folder of the embedded store.")
-    classifier: Path | None = Field(None, description="Folder of a classifier artefact; the shipped one if not given.")
+    classifier: Path | None = Field(
+        None, description="Folder of a classifier artefact, reloaded when it changes; the shipped one if not given."
+    )
+    classifier_shadow: Path | None = Field(
+        None, description="Folder of another artefact that is compared with the live one, and decides nothing."
+    )
     limits: Limits = Field(default_factory=Limits, description="What one request may take.")
     refresh_seconds: float = Field(2, ge=0.1, le=300, description="How often allocations are computed anew.")
 
@@ -199,14 +204,26 @@ def _checked(settings: Settings, path: Path) -> Settings:
 
 
 def _placed(settings: Settings, path: Path) -> Settings:
-    """A relative policies path is looked for beside the file, then in the working folder, then in the installation."""
-    found = next((p for p in _places(settings.policies, path) if p.exists()), settings.policies)
-    return settings.model_copy(update={"policies": found})
+    """A relative path is looked for beside the file, then in the working folder; policies then in the installation."""
+    shipped = LIBRARY.parent.parent / settings.policies
+    update = {
+        "policies": next((p for p in (*_places(settings.policies, path), shipped) if p.exists()), settings.policies)
+    }
+    for key in ("classifier", "classifier_shadow"):
+        if wanted := getattr(settings, key):
+            beside, here = _places(wanted, path)
+            update[key] = here if here.exists() and not beside.exists() else beside
+    return settings.model_copy(update=update)
 
 
-def _places(wanted: Path, path: Path) -> list[Path]:
-    shipped = LIBRARY.parent.parent / wanted
-    return [path.parent / wanted, wanted, shipped]
+def _places(wanted: Path, path: Path) -> tuple[Path, Path]:
+    return path.parent / wanted, wanted
+
+
+def own_address(settings: Settings) -> str:
+    """Where a proxy with these settings is reached from its own machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 (compared, not bound)
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
 def require_safe(settings: Settings) -> None:

@@ -190,6 +190,35 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     server.stop()
 
 
+GREET = ["hello there friend", "good morning to you", "hi hello again"]
+ARTEFACTS = {
+    "sum": {"greet": GREET, "sum": ["add two and three", "add seven and one", "add these numbers"]},
+    "story": {"greet": GREET, "story": ["tell a tale of a dragon", "tell a tale of the sea", "tell a tale of kings"]},
+    "both": {
+        "greet": GREET,
+        "sum": ["add two and three", "add seven and one", "add these numbers"],
+        "story": ["tell a tale of a dragon", "tell a tale of the sea", "tell a tale of kings"],
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def artefacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Small trained classifiers, by what they know beside greetings; task files are beside each."""
+    from classifier.training import train
+
+    made = {}
+    for name, tasks in ARTEFACTS.items():
+        folder = tmp_path_factory.mktemp(name)
+        (folder / "tasks").mkdir()
+        for task, texts in tasks.items():
+            file = {"task": task, "description": task, "cues": {"en": [texts[0]]}, "examples": {"en": texts}}
+            (folder / "tasks" / f"{task}.yaml").write_text(json.dumps(file))
+        train(folder / "tasks", [], folder / "out")
+        made[name] = folder / "out"
+    return made
+
+
 @dataclass
 class Proxy:
     """A running proxy: its address, its services, and the file of its policy."""

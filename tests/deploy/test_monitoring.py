@@ -41,6 +41,10 @@ def _rules(root: Path) -> list[dict[str, Any]]:
     return [rule for group in groups for rule in group["rules"]]
 
 
+def _rules_tests(root: Path) -> list[Path]:
+    return sorted((root / "deploy/prometheus").glob("*_test.yml"))
+
+
 def _board(root: Path) -> Any:
     return json.loads((root / "deploy/grafana/dashboards/setpoint.json").read_text("utf-8"))
 
@@ -119,7 +123,7 @@ def test_every_alert_says_what_is_wrong_and_what_to_do(root: Path) -> None:
 
 
 def test_every_alert_is_seen_to_fire(root: Path) -> None:
-    tests = yaml.safe_load((root / "deploy/prometheus/rules_test.yml").read_text("utf-8"))["tests"]
+    tests = [t for file in _rules_tests(root) for t in yaml.safe_load(file.read_text("utf-8"))["tests"]]
     expected = [s["labels"] for t in tests for e in t["promql_expr_test"] for s in e["exp_samples"]]
     fired = {name for labels in expected for name in re.findall(r'alertname="(\w+)"', labels)}
     assert {r["alert"] for r in _rules(root) if "alert" in r} - fired == set()
@@ -142,7 +146,9 @@ def test_prometheus_takes_the_configuration_and_the_rules(root: Path) -> None:
 
 @needs_promtool
 def test_the_rules_do_what_their_own_tests_say(root: Path) -> None:
-    assert "SUCCESS" in _promtool("test", "rules", root / "deploy/prometheus/rules_test.yml")
+    files = _rules_tests(root)
+    assert len(files) == 2
+    assert _promtool("test", "rules", *files).count("SUCCESS") == len(files)
 
 
 @needs_promtool

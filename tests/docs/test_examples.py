@@ -58,3 +58,18 @@ def test_labelled_prompts_of_the_docs_can_be_scored(page: str, text: str, tmp_pa
     (tmp_path / page).write_text(text, "utf-8")
     said = CliRunner().invoke(main, ["classify", "--eval", str(tmp_path / page), "--json"])
     assert json.loads(said.stdout)["all"]["rows"] == len(text.splitlines()), said.output
+
+
+async def test_the_comparison_of_the_examples_runs(start: Any, artefacts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import asyncio
+    import runpy
+
+    proxy = await start(classifier=artefacts["sum"], classifier_shadow=artefacts["both"])
+    monkeypatch.setenv("SETPOINT_URL", proxy.url)
+    rows = proxy.policy.with_name("rows.jsonl")
+    rows.write_text('{"text": "add two and three", "task": "sum"}\n{"text": "good morning", "task": "greet"}\n')
+    example = runpy.run_path(str(ROOT / "examples" / "compare-classifiers" / "ask.py"))
+    await asyncio.to_thread(example["main"], [str(rows)])
+    await asyncio.sleep(0.2)
+    _, page = await proxy.get("/metrics")
+    assert 'setpoint_classifier_judged_total{by="declared",live="right",shadow="right",task="sum"} 1.0' in page

@@ -221,8 +221,9 @@ async def test_upstreams_are_asked_for_plain_answers(proxy: Any, upstream: Any) 
     assert upstream.headers[-1]["accept-encoding"] == "identity"
 
 
-async def test_a_separator_in_a_declared_task_breaks_no_cell(proxy: Any) -> None:
-    await proxy.chat(headers={"x-setpoint-task": "a|b"})
+async def test_a_separator_in_a_declared_task_breaks_no_cell(start: Any) -> None:
+    proxy = await start("version: 1\ntasks: {'a|b': {set: {temperature: 0.1}}}")
+    assert (await proxy.chat(headers={"x-setpoint-task": "a|b"}))[0] == 200
     await asyncio.sleep(1.5)
     assert (
         "setpoint_learning_failures_total 0.0" in (await proxy.get("/metrics"))[1]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 import urllib.request
@@ -12,10 +13,12 @@ from typing import Any
 from bench import free_port
 
 
-def config(folder: Path) -> str:
+def config(folder: Path, more: str = "") -> str:
     """An upstream that is never called, so that no model has to start."""
     file = folder / "setpoint.yaml"
-    file.write_text("upstreams: [{name: none, base_url: 'http://127.0.0.1:9/v1', models: [m], provider: openai}]")
+    file.write_text(
+        f"upstreams: [{{name: none, base_url: 'http://127.0.0.1:9/v1', models: [m], provider: openai}}]\n{more}"
+    )
     return str(file)
 
 
@@ -81,3 +84,34 @@ def test_workers_run_what_the_command_line_says(tmp_path: Path, serve: Any) -> N
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
     until(lambda: not stores(tmp_path))
+
+
+def test_all_workers_pick_up_a_new_classifier(tmp_path: Path, serve: Any, artefacts: dict[str, Path]) -> None:
+    folder = tmp_path / "mine"
+    shutil.copytree(artefacts["sum"], folder)
+    port = free_port()
+    process = serve(
+        tmp_path, port, "--config", config(tmp_path, "classifier: mine\nclassifier_shadow: mine"), "--workers", "2"
+    )
+    try:
+        until(lambda: len({f.stem.rpartition("_")[2] for f in (tmp_path / "data/metrics").glob("*.db")}) == 2)
+        digest = get(port)["classifier"]["live"]["digest"]
+        for file in artefacts["both"].iterdir():
+            shutil.copyfile(file, folder / file.name)
+
+        def everywhere() -> bool:
+            told = [get(port)["classifier"] for _ in range(40)]
+            return all(t["live"]["digest"] == t["shadow"]["digest"] != digest for t in told)
+
+        until(everywhere)
+        assert 'setpoint_classifier_reloads_total{result="ok",role="live"}' in page(port)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    until(lambda: not stores(tmp_path))
+
+
+def page(port: int) -> str:
+    """The metrics of all workers."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        return str(answer.read().decode())

@@ -36,6 +36,11 @@ def everything(instruments: Instruments, outcome: Outcome) -> None:
     instruments.classified("code", 0.9)
     instruments.abstained()
     instruments.classifier_failed()
+    instruments.classifier("live", "abc", "100")
+    instruments.classifier_reloaded("live", ok=False)
+    instruments.shadowed("code", "math")
+    instruments.judged("math", "declared", "wrong", "right")
+    instruments.not_audited("busy")
     instruments.drawn("code", "m", "temperature", "0.3", explored=True)
     instruments.allocated("code", "m", "1", "temperature", "0.3", 0.25)
     instruments.rewarded(record, "rating", 0.75)
@@ -97,6 +102,23 @@ def test_a_new_policy_takes_the_place_of_the_old_one() -> None:
     found = series(instruments.render()[0])
     assert found['setpoint_policy_info{digest="a",policy="default"}'] == 0
     assert found['setpoint_policy_info{digest="b",policy="default"}'] == 1
+
+
+def test_a_new_artefact_takes_the_place_of_the_old_one_and_is_compared_anew() -> None:
+    instruments = Instruments()
+    for digest in ("a", "b"):
+        instruments.classifier("live", digest, "10")
+        instruments.shadowed("code", "math")
+        instruments.judged("math", "feedback", "wrong", "right")
+        instruments.abstained()
+        instruments.compare_anew()
+    instruments.shadowed("code", "code")
+    found = series(instruments.render()[0])
+    assert found['setpoint_classifier_info{digest="a",role="live",rows="10"}'] == 0
+    assert found['setpoint_classifier_info{digest="b",role="live",rows="10"}'] == 1
+    assert found['setpoint_classifier_shadow_total{same="no",shadow_task="math",task="code"}'] == 0
+    assert found['setpoint_classifier_shadow_total{same="yes",shadow_task="code",task="code"}'] == 1
+    assert found["setpoint_classifier_abstained_total"] == 2
 
 
 def test_instances_do_not_share_numbers() -> None:

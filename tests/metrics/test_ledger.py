@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,46 @@ async def test_what_was_not_effective_or_has_no_cell_is_taken_and_credits_no_arm
     assert await ledger.feedback(items) == ["duplicate"] * 4
     assert await ledger.statistics() == {}
     assert await store.labels() == {("code", "math"): 2}
+    await store.close()
+
+
+async def test_what_the_classifiers_said_is_kept_with_the_decision_and_a_label_is_told_once(
+    server: EmbeddedServer, raw: "redis.Redis", record: Decide, finish: Finish
+) -> None:
+    ledger, _, store = new(server.url)
+    told: list[tuple[DecisionRecord, str]] = []
+    ledger.labelled = lambda *label: told.append(label)
+    async with running(ledger):
+        first, second = record(live="code@a"), record()
+        for one, completion in ((first, "c1"), (second, None)):
+            ledger.decided_and_done(finish(one, completion=completion))
+        reviewed = replace(first, shadow="math@b")
+        ledger.reviewed(reviewed, "c1")
+    assert await store.find(["c1", second.id], time.time()) == {"c1": reviewed, second.id: second}
+
+    other, _, _ = new(server.url)
+    other.labelled = lambda *label: told.append(label)
+    items = [Feedback(i, "task", "math", time.time()) for i in ("c1", "c1", first.id)]
+    assert await ledger.feedback(items[:1]) == ["credited"]
+    assert await other.feedback(items) == ["duplicate"] * 3
+    assert told == [(reviewed, "math")]
+    await store.close()
+    await other.close()
+
+
+async def test_a_label_that_cannot_be_counted_is_credited_all_the_same(
+    server: EmbeddedServer, raw: "redis.Redis", record: Decide, finish: Finish
+) -> None:
+    ledger, instruments, store = new(server.url)
+
+    def broken(record: DecisionRecord, task: str) -> None:
+        raise RuntimeError("no")
+
+    ledger.labelled = broken
+    one = record()
+    ledger.decided_and_done(finish(one))
+    assert await ledger.feedback([Feedback(one.id, "task", "math", time.time())]) == ["credited"]
+    assert sample(instruments, "learning_failures_total") == 1
     await store.close()
 
 

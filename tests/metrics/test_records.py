@@ -1,5 +1,6 @@
 """Records as JSON: what goes in comes out, and nothing that is stored can raise."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ decisions = st.builds(
     id=st.just("dec_1"), tenant=texts, task=texts, model=texts, upstream=texts, turn=st.integers(0, 999),
     cell=st.none() | texts, parameter=st.none() | texts, arm=st.none() | texts, propensity=st.floats(0, 1),
     mode=texts, policy=texts, session=st.none() | texts, effective=st.booleans(), at=st.floats(0, 4e9),
+    features=st.none() | texts, declared=st.booleans(), live=st.none() | texts, shadow=st.none() | texts,
 )  # fmt: skip
 
 
@@ -34,6 +36,13 @@ def test_values_of_other_types_make_no_record(decide: Decide) -> None:
     assert records.unpack("d", good.replace('"code"', "7")) is None
     assert records.unpack("d", good.replace("true", '"yes"')) is None
     assert records.unpack("d", good[:-1] + ",1]") is None
+
+
+def test_records_of_before_the_classifiers_were_compared_are_read(decide: Decide) -> None:
+    values = json.loads(records.pack(decide(features="en..", declared=True, live="code@abc", shadow="math@def")))
+    assert records.unpack("d", json.dumps(values[:14])) == decide(id="d")
+    assert records.unpack("d", json.dumps(values[:16])) == decide(id="d", features="en..", declared=True)
+    assert records.unpack("d", json.dumps(values[:13])) is None
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | texts, lambda x: st.lists(x) | st.dictionaries(texts, x)))

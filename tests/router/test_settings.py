@@ -6,7 +6,7 @@ import pytest
 
 from router.errors import SettingsError
 from router.serving import greeting
-from router.settings import Settings, from_environment, load, read, require_safe
+from router.settings import Settings, from_environment, load, own_address, read, require_safe
 
 DESIGN = """
 upstreams:
@@ -87,3 +87,27 @@ def test_an_open_proxy_is_refused_outside_loopback() -> None:
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read"):
         load(tmp_path / "nope.yaml")
+
+
+def test_classifiers_are_found_beside_the_file_or_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "conf" / "beside").mkdir(parents=True)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+    upstreams = "upstreams: [{name: a, base_url: 'http://x/v1'}]\n"
+    for live, shadow, expected in (
+        ("beside", "here", (tmp_path / "conf" / "beside", Path("here"))),
+        (tmp_path / "conf", "later", (tmp_path / "conf", tmp_path / "conf" / "later")),
+    ):
+        found = settings(tmp_path / "conf", f"{upstreams}classifier: {live}\nclassifier_shadow: {shadow}")
+        assert (found.classifier, found.classifier_shadow) == expected
+    assert settings(tmp_path / "conf", upstreams).classifier is None
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("127.0.0.1", "http://127.0.0.1:1"), ("0.0.0.0", "http://127.0.0.1:1"), ("::", "http://[::1]:1")],
+)
+def test_a_proxy_is_reached_on_its_own_machine(host: str, address: str) -> None:
+    assert own_address(from_environment({}).model_copy(update={"host": host, "port": 1})) == address
