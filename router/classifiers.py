@@ -25,12 +25,14 @@ Role = Literal["live", "shadow"]
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Who gives verdicts: by which artefact, on which tasks, trained on how many rows."""
+    """Who gives verdicts: by which artefact, on which tasks, trained on how many rows. `features` tells what may be kept of
+    an ask to learn from its correction; keyword rules have none."""
 
     classify: Classify
     tasks: frozenset[str]
     digest: str
     rows: str = ""
+    features: Callable[[Ask], str] | None = None
 
     def says(self, task: str) -> str:
         """A verdict of this judge as a record keeps it: `task@digest`."""
@@ -118,7 +120,7 @@ class Classifiers:
 def _judge(classifier: Classifier) -> Judge:
     corpus = classifier.manifest.get("corpus")
     rows = corpus.get("rows", "") if isinstance(corpus, Mapping) else ""
-    return Judge(classifier.classify, frozenset(classifier.tasks), classifier.digest, str(rows))
+    return Judge(classifier.classify, frozenset(classifier.tasks), classifier.digest, str(rows), classifier.features)
 
 
 def _shipped(instruments: Instruments) -> Judge:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
+from classifier.verdict import GENERAL
 from metrics.outcome import DecisionRecord, Outcome, Result
 from router.answers import TRUNCATED, Answered, read_answer
 from router.errors import RequestError
@@ -74,7 +75,7 @@ def _report(services: "Services", exchange: Exchange) -> None:
     if exchange.code and exchange.code.startswith("upstream"):
         services.instruments.upstream_failed(prepared.route.upstream.name, exchange.code)
     outcome = Outcome(
-        decision=record_of(prepared),
+        decision=record_of(prepared, services.features(prepared.ask)),
         surface=exchange.surface,
         completion=answered.completion,
         status=exchange.status,
@@ -108,7 +109,7 @@ def _result(exchange: Exchange, answered: Answered) -> Result:
     return exchange.result
 
 
-def record_of(prepared: Prepared) -> DecisionRecord:
+def record_of(prepared: Prepared, features: str | None = None) -> DecisionRecord:
     """What the store keeps of a decision: ids and numbers."""
     context, decision, draw = prepared.context, prepared.decision, prepared.decision.draw
     return DecisionRecord(
@@ -127,5 +128,7 @@ def record_of(prepared: Prepared) -> DecisionRecord:
         session=context.session,
         effective=decision.effective,
         at=time(),
+        features=features,
+        declared=prepared.verdict.source == "declared" and prepared.verdict.task != GENERAL,
         live=prepared.said,
     )

@@ -8,6 +8,7 @@ from time import monotonic, time
 
 import aiohttp
 
+from classifier.ask import Ask
 from metrics.instruments import Instruments
 from metrics.ledger import Ledger
 from metrics.outcome import Outcome
@@ -55,6 +56,16 @@ class Services:
         reread = facts.input_cost if facts.cached_input_cost is None else facts.cached_input_cost
         fresh = max(prompt - cached, 0)
         return facts.input_cost * fresh + reread * min(cached, prompt) + facts.output_cost * answered.completion_tokens
+
+    def features(self, ask: Ask) -> str | None:
+        """What is kept of an ask to learn from its correction; None unless the operator wants that."""
+        features = self.classifiers.live.features if self.settings.keep_corrections else None
+        try:
+            return features(ask) if features else None
+        except Exception:  # the outcome counts all the same
+            log.exception("the features of an ask could not be kept")
+            self.instruments.classifier_failed()
+            return None
 
     def recorded(self, prepared: Prepared, outcome: Outcome) -> None:
         """One outcome, with all that was decided on the way to it."""

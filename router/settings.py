@@ -96,6 +96,11 @@ class Settings(_Strict):
     classifier_shadow: Path | None = Field(
         None, description="Folder of another artefact that is compared with the live one, and decides nothing."
     )
+    keep_corrections: bool = Field(
+        False,
+        description="Whether the features of asks (never their text) are kept for 30 days where an app declares the task or "
+        "feedback gives it, for `setpoint train --from-traffic`.",
+    )
     limits: Limits = Field(default_factory=Limits, description="What one request may take.")
     refresh_seconds: float = Field(2, ge=0.1, le=300, description="How often allocations are computed anew.")
 
