@@ -38,25 +38,23 @@ _NONE, _FIRST = np.empty(0, np.uint64), np.ones(1, np.bool_)
 
 def hashed(text: str) -> tuple[Hashes, int]:
     """(hashes, how many are of the whole text): with repetitions, those of head and beginning last."""
-    if len(text) > LONGEST:
-        text = f"{text[: LONGEST * 2 // 3]} {text[-LONGEST // 3 :]}"
+    text = _cut(text)
     if not text:
         return _NONE, 0
-    kind, value = _read(text, VALUE)
+    kind, value, change = _read(text, VALUE)
     running = np.zeros(len(value) + 1, np.uint64)
     np.add.accumulate(value * _POWERS[: len(value)], out=running[1:])
-    starts, ends = _tokens(kind)
+    starts, ends = _tokens(kind, change)
     return _stretches(running[starts], running[ends], _INVERSES[starts], int(starts.searchsorted(HEAD)))
 
 
 def spelled(text: str) -> list[str]:
     """What each of the hashes of a text stands for, in the same order: `^` marks the head, `^^` the beginning."""
-    if len(text) > LONGEST:
-        text = f"{text[: LONGEST * 2 // 3]} {text[-LONGEST // 3 :]}"
+    text = _cut(text)
     if not text:
         return []
-    kind, form = _read(text, FORM)
-    starts, ends = _tokens(kind)
+    kind, form, change = _read(text, FORM)
+    starts, ends = _tokens(kind, change)
     plain = "".join(map(chr, form.tolist()))
     count, in_head = len(starts), int(starts.searchsorted(HEAD))
     one = [plain[a:b] for a, b in zip(starts, ends, strict=True)]
@@ -71,26 +69,33 @@ def spelled(text: str) -> list[str]:
     ]
 
 
-def _read(text: str, table: Hashes) -> tuple[NDArray[np.uint8], Hashes]:
-    """(kinds, values of a table) of the characters, runs of blanks and of digits as one."""
+def _cut(text: str) -> str:
+    """As much of a text as is looked at, without blanks around it."""
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST * 2 // 3]} {text[-LONGEST // 3 :]}"
+    return text.strip()
+
+
+def _read(text: str, table: Hashes) -> tuple[NDArray[np.uint8], Hashes, NDArray[np.bool_]]:
+    """(kinds, values of a table, whether the kind changes behind it) of the characters, runs of blanks and digits as one."""
     raw = points(text)
     kind, value = KIND.take(raw, mode="clip"), table.take(raw, mode="clip")
-    again = (kind[1:] == kind[:-1]) & (kind[1:] <= DIGIT)
-    if again.any():
-        kept = np.concatenate([_FIRST, ~again])
-        return kind[kept], value[kept]
-    return kind, value
+    change = kind[1:] != kind[:-1]
+    kept = change | (kind[1:] > DIGIT)
+    if kept.all():
+        return kind, value, change
+    kept = np.concatenate([_FIRST, kept])
+    kind = kind[kept]
+    return kind, value[kept], kind[1:] != kind[:-1]
 
 
-def _tokens(kind: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _tokens(kind: NDArray[np.uint8], change: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """(starts, ends) of the tokens."""
     edge = np.ones(len(kind) + 1, np.bool_)  # before each character, and behind the last
-    np.not_equal(kind[1:], kind[:-1], out=edge[1:-1])
-    edge[:-1] |= kind >= CHINESE
+    np.logical_or(change, kind[1:] >= CHINESE, out=edge[1:-1])
     full = kind != BLANK
-    start = edge[:-1] & full
     # A token ends where the next one starts or a blank does.
-    return start.nonzero()[0], (edge[1:] & full).nonzero()[0] + 1
+    return (edge[:-1] & full).nonzero()[0], (edge[1:] & full).nonzero()[0] + 1
 
 
 def _stretches(begun: Hashes, ended: Hashes, inverse: Hashes, in_head: int) -> tuple[Hashes, int]:
@@ -98,12 +103,17 @@ def _stretches(begun: Hashes, ended: Hashes, inverse: Hashes, in_head: int) -> t
     count = len(begun)
     if not count:
         return _NONE, 0
-    body = 2 * count - 1
     one = (ended - begun) * inverse
     two = (ended[1:] - begun[:-1]) * inverse[:-1]
-    beginning = (ended[:BEGINNING] - begun[:1]) * (inverse[:1] * _OF_BEGINNING)
-    parts = (one, two, one[:in_head] * _OF_HEAD, two[: max(in_head - 1, 0)] * _OF_HEAD, beginning)
-    return np.concatenate(parts), body
+    # A text begins where its sums do, at 0: nothing is to be taken off and nothing to be divided by.
+    parts = (
+        one,
+        two,
+        one[:in_head] * _OF_HEAD,
+        two[: max(in_head - 1, 0)] * _OF_HEAD,
+        ended[:BEGINNING] * _OF_BEGINNING,
+    )
+    return np.concatenate(parts), 2 * count - 1
 
 
 def arranged(text: str) -> str:

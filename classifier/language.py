@@ -9,6 +9,8 @@ from classifier.characters import CHINESE, FOREIGN, KIND, KINDS, LATIN, points
 _LOOKED_AT = 300  # characters: the language of an ask shows early
 # Kana, Hangul, Cyrillic, Greek, Arabic, Hebrew, the scripts of India and South-East Asia: letters that no feature stands for.
 _FOREIGN = re.compile(r"[\u0370-\u1cff\u3040-\u30ff\uac00-\ud7af]+")
+_CHINESE = re.compile(r"[\u3400-\u9fff]+")
+_PLAIN = 60  # characters: a text that begins in Chinese is Chinese
 _KANA = re.compile(r"[\u3040-\u30ff]")
 # Where an instruction about foreign words stands, if there is one: characters from the beginning and to the end.
 _BEGINNING, _END, _JAPANESE_END = 8, 24, 8
@@ -34,6 +36,9 @@ def language_of(text: str) -> str:
     """`zh`, `en` or `other`. A Chinese or English ask stays one with code, names or foreign words to be translated in it."""
     if text.isascii():
         return _latin(text)
+    head = text[:_PLAIN]
+    if not _FOREIGN.search(head) and 4 * sum(map(len, _CHINESE.findall(head))) > len(head):
+        return "zh"
     sample = text[:_LOOKED_AT]
     kinds = np.bincount(KIND.take(points(sample), mode="clip"), minlength=KINDS).tolist()
     chinese, latin, foreign = kinds[CHINESE], kinds[LATIN], kinds[FOREIGN]
