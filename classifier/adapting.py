@@ -19,6 +19,7 @@ from classifier.errors import ArtefactError, CorpusError, WorseError
 from classifier.fitting import added, corrected, linear, weights_of
 from classifier.labels import Label
 from classifier.model import ARTEFACT, Classifier, Linear
+from classifier.spelling import joined
 from classifier.tasks import FOLDER, load_tasks
 from classifier.training import manifest_of, write
 from classifier.vocabulary import Document, document, extended, names
@@ -102,7 +103,8 @@ def adapt(
         )
     adapted = Adapted(len(rows), before, after, scores)
     told = names(learner.vocabulary, [r.text for r in own], dict(zip(model.linear.keys.tolist(), spelled, strict=True)))
-    write(out, fitted, told, _manifest(model, known, rows, adapted))
+    words = joined(model.words, [r.text for r in own])
+    write(out, fitted, told, words, _manifest(model, known, rows, adapted))
     Classifier.load(out)
     return adapted
 

@@ -49,7 +49,7 @@ def hashed(text: str) -> tuple[Hashes, int]:
 
 
 def spelled(text: str) -> list[str]:
-    """What each of the hashes of a text stands for, in the same order: `^` marks the head, `^^` the beginning."""
+    """What each of the hashes of a text stands for, in the same order: a tab marks the head, two the beginning."""
     text = _cut(text)
     if not text:
         return []
@@ -63,9 +63,9 @@ def spelled(text: str) -> list[str]:
     return [
         *one,
         *two,
-        *(f"^{t}" for t in one[:in_head]),
-        *(f"^{t}" for t in two[: max(in_head - 1, 0)]),
-        *(f"^^{t}" for t in begun),
+        *(f"\t{t}" for t in one[:in_head]),
+        *(f"\t{t}" for t in two[: max(in_head - 1, 0)]),
+        *(f"\t\t{t}" for t in begun),
     ]
 
 

@@ -21,6 +21,7 @@ from classifier.features import LONGEST, Hashes, arranged, hashed
 from classifier.followup import is_follow_up
 from classifier.labels import packed
 from classifier.language import is_foreign, language_of
+from classifier.spelling import Spelling, Words
 from classifier.verdict import GENERAL, Verdict
 
 ARTEFACT = Path(__file__).parent / "artefact"
@@ -82,8 +83,12 @@ class Linear:
 class Classifier:
     """Gives verdicts. The same ask gets the same verdict. For one thread, or one event loop, at a time."""
 
-    def __init__(self, manifest: Mapping[str, Any], linear: Linear, digest: str = "") -> None:
+    def __init__(
+        self, manifest: Mapping[str, Any], linear: Linear, digest: str = "", words: Words | None = None
+    ) -> None:
         self.manifest, self.linear, self.digest = manifest, linear, digest
+        self.words = words or Words((), 0)
+        self._spelling = Spelling(self.words) if self.words.targets else None
         self.tasks: tuple[str, ...] = tuple(manifest["labels"])
         self._numbers = range(len(self.tasks))
         self._scale = 1.0 / float(manifest["temperature"])
@@ -103,13 +108,14 @@ class Classifier:
                 idf, evidence, weights, bias = (
                     arrays[n].astype(np.float32) for n in ("idf", "evidence", "weights", "bias")
                 )
+                words = Words(arrays["words"].tobytes().decode().split("\n"), int(arrays["targets"]))
         except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as e:
             raise ArtefactError(
                 f"{folder}: is not a classifier artefact: {e}; `setpoint train --out {folder}` makes one"
             ) from e
         _check(folder, manifest, keys, idf, evidence, weights, bias, of_body)
         digest = hashlib.sha256(b"".join(contents.values())).hexdigest()[:12]
-        return cls(manifest, Linear(keys, idf, evidence, weights, bias, of_body), digest)
+        return cls(manifest, Linear(keys, idf, evidence, weights, bias, of_body), digest, words)
 
     def classify(self, ask: Ask) -> Verdict:
         """The task of an ask, with what the conversation around it says."""
@@ -145,15 +151,21 @@ class Classifier:
     def _read(self, text: str, language: str) -> list[float] | None:
         return None if is_foreign(text, language) else self.probabilities(text)
 
+    def places(self, text: str) -> tuple[NDArray[np.intp], int]:
+        """(places of the known features, how many of them are of the whole text) of a text, slips of spelling mended."""
+        text = arranged(text)
+        mended = self._spelling.mended(text) if self._spelling else None
+        return self.linear.places(*hashed(mended or text))
+
     def features(self, ask: Ask) -> str:
         """What can be kept of an ask to learn from its correction: which known features it has, never its text."""
-        places, of_body = self.linear.places(*hashed(arranged(ask.text)))
+        places, of_body = self.places(ask.text)
         keys = self.linear.keys[places - 1]
         return packed(ask.language, keys[:of_body], keys[of_body:])
 
     def probabilities(self, text: str) -> list[float] | None:
         """(tasks,) calibrated probabilities of a text alone; None where nothing in it is known."""
-        scores = self.linear.scores(*self.linear.places(*hashed(arranged(text))))
+        scores = self.linear.scores(*self.places(text))
         return None if scores is None else normalised(scores, self._scale)
 
 

@@ -24,11 +24,13 @@ from classifier.evaluation import Scores, confusion, score
 from classifier.features import arranged, hashed
 from classifier.fitting import fit
 from classifier.model import FORMAT, Classifier, Linear
+from classifier.spelling import Words, counted
 from classifier.tasks import FOLDER, load_tasks
 from classifier.vocabulary import Document, document, names
 
 FOLDS = 8
 FEWEST_SOURCES = 5
+_BEYOND = "\U00010000"  # what emoji and rare signs are all read as
 
 Array = NDArray[np.float64]
 Progress = Callable[[str], None]
@@ -75,7 +77,9 @@ def train(tasks: Path, data: Sequence[Path], out: Path, progress: Progress = lam
     temperature, threshold = _calibrated(said, held, labels, linear if tasks == FOLDER else None)
     report = _report(rows, held, said, labels, temperature)
     scores = {"all": report.scores and asdict(report.scores), **{k: asdict(s) for k, s in report.languages.items()}}
-    write(out, linear, names(vocabulary, texts), manifest_of(rows, labels, temperature, threshold, scores))
+    spelled = names(vocabulary, texts)
+    manifest = manifest_of(rows, labels, temperature, threshold, scores)
+    write(out, linear, spelled, counted(texts, spelled[: linear.of_body]), manifest)
     Classifier.load(out)
     return report
 
@@ -163,7 +167,7 @@ def manifest_of(
     }
 
 
-def write(out: Path, linear: Linear, spelled: Sequence[str], manifest: dict[str, Any]) -> None:
+def write(out: Path, linear: Linear, spelled: Sequence[str], words: Words, manifest: dict[str, Any]) -> None:
     """Write an artefact: `model.npz`, `manifest.json`, and for readers what the features are, in `vocabulary.txt.gz`.
 
     Each file takes its place whole, the manifest last and with the digest of the model, so that who reads meanwhile can
@@ -179,6 +183,8 @@ def write(out: Path, linear: Linear, spelled: Sequence[str], manifest: dict[str,
         evidence=np.array([_is_evidence(name) for name in spelled], np.uint8),
         weights=linear.weights.astype(np.float16),
         bias=linear.bias.astype(np.float32),
+        words=np.frombuffer("\n".join(words.words).encode(), np.uint8),
+        targets=words.targets,
     )
     manifest = manifest | {"model_sha256": hashlib.sha256(model.getvalue()).hexdigest()}
     _place(out / "vocabulary.txt.gz", gzip.compress("\n".join(spelled).encode(), mtime=0))
@@ -194,5 +200,5 @@ def _place(file: Path, content: bytes) -> None:
 
 def _is_evidence(name: str) -> bool:
     """Whether a feature says anything by itself: a word, a Chinese character, or a number beside something."""
-    plain = name.lstrip("^")
-    return (len(plain) > 1 and any(c.isalnum() for c in plain)) or any("\u3400" <= c <= "\u9fff" for c in plain)
+    plain = [c for c in name.lstrip("\t") if c < _BEYOND]
+    return (len(plain) > 1 and any(map(str.isalnum, plain))) or any("\u3400" <= c <= "\u9fff" for c in plain)

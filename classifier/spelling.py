@@ -1,0 +1,76 @@
+"""Spelling: an English word that nobody writes is taken for the one that it is a slip of.
+
+A slip is a letter too much, too few, changed, or two exchanged. Words one slip apart have a string in common when from each
+one letter or none is left out, which makes finding them a look-up (symmetric deletes, W. Garbe, 2012). A word that is written
+for real, however rare, is never touched.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+_WORD = re.compile(r"[a-z]{4,14}")  # shorter ones are a slip away from too many
+_LOOKED_AT = 400  # characters: an instruction that is misspelt matters, a long text below it does not
+_MOST = 8  # unknown words of a prompt: more are another language, or a listing
+FEWEST = 5_000  # words, to tell a slip from a word
+REAL = 2  # texts that a word must be in to be one that people write
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words that people write, the more frequent first; the `targets` first of them are those that slips are taken for."""
+
+    words: Sequence[str]
+    targets: int
+
+
+class Spelling:
+    """Mends English prompts."""
+
+    def __init__(self, words: Words) -> None:
+        self._real = frozenset(words.words)
+        self._near: dict[str, str] = {}
+        for word in words.words[: words.targets]:
+            for part in (word, *_without_one(word)):
+                self._near.setdefault(part, word)
+
+    def mended(self, text: str) -> str | None:
+        """The text with its slips mended; None where there is nothing to mend, or it is not plain English."""
+        if not text.isascii():
+            return None
+        head = text[:_LOOKED_AT].lower()
+        strange = set(_WORD.findall(head)) - self._real
+        if not strange or len(strange) > _MOST:
+            return None
+        slips = [(word, meant) for word in strange if (meant := self._meant(word))]
+        for word, meant in slips:
+            head = head.replace(word, meant)
+        return head + text[_LOOKED_AT:] if slips else None
+
+    def _meant(self, word: str) -> str | None:
+        near = self._near.get(word)
+        return near or next((n for part in _without_one(word) if (n := self._near.get(part))), None)
+
+
+def counted(texts: Iterable[str], known: Sequence[str]) -> Words:
+    """The words of a corpus; `known` are those that a model has weights for, and slips are taken for. None of a corpus so
+    small that a word that is not in it may well be one."""
+    often = Counter(word for text in texts for word in set(_WORD.findall(text.lower())))
+    real = {w for w, n in often.items() if n >= REAL}
+    if len(real) < FEWEST:
+        return Words((), 0)
+    targets = sorted((w for w in known if w in real and _WORD.fullmatch(w)), key=lambda w: (-often[w], w))
+    return Words([*targets, *sorted(real - set(targets))], len(targets))
+
+
+def joined(words: Words, texts: Iterable[str]) -> Words:
+    """The words, and those of some more texts, each of which counts as written for real."""
+    if not words.targets:
+        return words
+    more = {word for text in texts for word in _WORD.findall(text.lower())} - set(words.words)
+    return Words([*words.words, *sorted(more)], words.targets)
+
+
+def _without_one(word: str) -> list[str]:
+    return [word[:i] + word[i + 1 :] for i in range(len(word))]
