@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,11 @@ STRENGTH = 4.0  # inverse regularisation; 3 and 6 are as right on sources left o
 PLENTY = 25  # rows of one task in one source; more of the same count for less
 TRUST = 3.0  # what a prompt written and labelled for its task counts, against one that has its label from its source
 
-# One more task beside fitted ones. With 20 examples of each of four tasks, chosen on 50 unseen prompts of each and the
-# validation set (bench/classifier.py): a smaller strength takes more from the others for the same recall, a larger one finds less.
+# One more task beside fitted ones, chosen with bench/user_tasks.py: a smaller strength or share finds less at the same cost; to
+# take more finds more, and costs the shipped tasks more than the point that a model may lose.
 FRESH_STRENGTH = 1.0
 SHARE = 0.3
-TAKEN = 0.003
+TAKEN = 0.012
 FOLDS = 5
 
 Array = NDArray[np.float64]
@@ -79,8 +80,19 @@ def corrected(x: csr_matrix, y: NDArray[np.int_], sample: Array, before: Array) 
     return fitted
 
 
-def added(x: csr_matrix, mine: NDArray[np.bool_], others: Array) -> tuple[Array, float]:
-    """(coefficients, bias) of one more task beside fitted ones, whose log-odds (rows, tasks) stay what they are.
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """One more task: its coefficients (features,) and bias; on rows left out, the share of its own that is `found` and the
+    share of the others' rows that is `taken`."""
+
+    coefficients: Array
+    bias: float
+    found: float
+    taken: float
+
+
+def added(x: csr_matrix, mine: NDArray[np.bool_], others: Array) -> Beside:
+    """One more task beside fitted ones, whose log-odds (rows, tasks) stay what they are.
 
     Against all of them together it is a logistic regression with an offset, and its rows weigh SHARE of all. The bias is then
     set on rows left out in FOLDS folds, so that it takes no more than TAKEN of the others' rows from them.
@@ -89,16 +101,18 @@ def added(x: csr_matrix, mine: NDArray[np.bool_], others: Array) -> tuple[Array,
     fold = np.empty(len(mine), np.int_)
     for which in (mine, ~mine):
         fold[which] = np.random.default_rng(0).permutation(int(which.sum())) % FOLDS
+    whole = _beside(x, mine, rival)
     margin = np.empty(len(mine))
     for n in range(FOLDS):
         kept, left = fold != n, fold == n
-        w = _beside(x[kept], mine[kept], rival[kept])
+        w = _beside(x[kept], mine[kept], rival[kept], whole) if mine[kept].any() else whole
         margin[left] = x[left] @ w[:-1] + w[-1] - best[left]
-    w = _beside(x, mine, rival)
-    return w[:-1], float(w[-1] - np.quantile(margin[~mine], 1 - TAKEN))
+    bar = float(np.quantile(margin[~mine], 1 - TAKEN))
+    found, taken = (float((margin[which] > bar).mean()) for which in (mine, ~mine))
+    return Beside(whole[:-1], float(whole[-1]) - bar, found, taken)
 
 
-def _beside(x: csr_matrix, mine: NDArray[np.bool_], rival: Array) -> Array:
+def _beside(x: csr_matrix, mine: NDArray[np.bool_], rival: Array, start: Array | None = None) -> Array:
     sample = np.where(mine, SHARE * (~mine).sum() / mine.sum(), 1.0)
     sign = np.where(mine, 1.0, -1.0)
 
@@ -108,7 +122,8 @@ def _beside(x: csr_matrix, mine: NDArray[np.bool_], rival: Array) -> Array:
         gradient = np.append(x.T @ off + w[:-1] / FRESH_STRENGTH, off.sum())
         return float(sample @ np.logaddexp(0.0, -z)) + float(w[:-1] @ w[:-1]) / (2 * FRESH_STRENGTH), gradient
 
-    found: Array = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B").x
+    begin = np.zeros(x.shape[1] + 1) if start is None else start
+    found: Array = minimize(loss, begin, jac=True, method="L-BFGS-B", options={"ftol": 1e-7}).x
     return found
 
 

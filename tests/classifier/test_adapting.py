@@ -1,0 +1,108 @@
+"""Adapting: a user's own task and corrections, and what is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from scipy.sparse import csr_matrix
+
+from classifier import adapting
+from classifier.adapting import adapt
+from classifier.ask import read_text
+from classifier.errors import ArtefactError, CorpusError, TasksError, WorseError
+from classifier.fitting import added, corrected
+from classifier.labels import unpacked
+from classifier.model import Classifier
+
+SHIPPED = Classifier.load()
+DINNERS = [
+    f"{how} {what}"
+    for how in ("mealplan for", "please make the mealplan of", "weekly mealplan,", "our mealplan:")
+    for what in (
+        "two vegetarians",
+        "a family of five",
+        "my rowing club",
+        "a week without gluten",
+        "students on a budget",
+    )
+]
+
+
+def jsonl(folder: Path, rows: list[tuple[str, str]]) -> Path:
+    file = folder / "mine.jsonl"
+    file.write_text("\n".join(json.dumps({"text": text, "task": task}) for text, task in rows), "utf-8")
+    return file
+
+
+def said(classifier: Classifier, text: str) -> str:
+    return classifier.classify(read_text(text)).task
+
+
+def test_a_task_from_examples_is_told_and_the_shipped_ones_stay(tmp_path: Path) -> None:
+    (tmp_path / "tasks").mkdir()
+    file = {"task": "meals", "description": "Meal plans.", "cues": {"en": ["mealplan"]}, "examples": {"en": DINNERS}}
+    (tmp_path / "tasks" / "meals.yaml").write_text(yaml.safe_dump(file), "utf-8")
+    done = adapt([], tmp_path / "out", tmp_path / "tasks")
+    model = Classifier.load(tmp_path / "out")
+    assert model.tasks == (*SHIPPED.tasks, "meals")
+    assert said(model, "a mealplan for one hungry teenager") == "meals"
+    for text in ("Write a Python function that adds two numbers", "把下面这句话翻译成英文:早上好"):
+        assert said(model, text) == said(SHIPPED, text)
+    assert done.before - done.after <= adapting.COST
+    assert (done.added[0].task, done.added[0].rows) == ("meals", len(DINNERS) + 1)
+    assert done.added[0].found > 0.8
+    assert "meals" in str(done)
+    assert model.manifest["adapted_from"] == SHIPPED.digest
+    assert len((tmp_path / "out" / "vocabulary.txt.gz").read_bytes()) > 0
+
+
+def test_corrections_move_what_they_are_about(tmp_path: Path) -> None:
+    text = "Zorbify the frobnicator of unit {}"
+    rows = [(text.format(n), "translation") for n in ("one", "two", "three", "four", "five", "six")]
+    assert said(SHIPPED, text.format("nine")) != "translation"
+    labels = [unpacked("code", SHIPPED.features(read_text("Write a function that sorts a list")))]
+    done = adapt([jsonl(tmp_path, rows)], tmp_path / "out", labels=[label for label in labels if label])
+    assert said(Classifier.load(tmp_path / "out"), text.format("nine")) == "translation"
+    assert done.corrections == 7
+    assert done.corrected_after > done.corrected_before
+    assert "corrections" in str(done)
+
+
+def test_a_model_that_would_be_worse_is_refused_unless_forced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapting, "COST", -1.0)
+    file = jsonl(tmp_path, [(text, "meals") for text in DINNERS])
+    with pytest.raises(WorseError, match="nothing was written"):
+        adapt([file], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    adapt([file], tmp_path / "out", force=True)
+    assert Classifier.load(tmp_path / "out").tasks[-1] == "meals"
+
+
+def test_nothing_to_learn_from_says_so(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="nothing to learn from"):
+        adapt([], tmp_path / "out")
+    with pytest.raises(CorpusError, match="fewer than"):
+        adapt([jsonl(tmp_path, [("a mealplan", "meals")])], tmp_path / "out")
+    with pytest.raises(ArtefactError, match="not a classifier artefact"):
+        adapt([], tmp_path / "out", base=tmp_path)
+    with pytest.raises(TasksError, match="needs a task file"):
+        adapt([], tmp_path / "out", tmp_path / "nowhere")
+
+
+def test_one_more_task_leaves_the_others_and_takes_few() -> None:
+    rng = np.random.default_rng(1)
+    x = csr_matrix(np.vstack([rng.normal(1, 1, (30, 4)), rng.normal(-1, 1, (2_000, 4))]))
+    mine = np.arange(2_030) < 30
+    beside = added(x, mine, rng.normal(0, 1, (2_030, 3)))
+    assert beside.found > 0.7
+    assert beside.taken <= 0.02
+
+
+def test_without_rows_that_say_otherwise_coefficients_stay() -> None:
+    before = np.array([[2.0, -2.0], [0.5, 0.0], [0.1, -0.1]])  # the last row is the bias
+    x = csr_matrix(np.array([[1.0, 0.0], [1.0, 0.0]]))
+    after = corrected(x, np.array([1, 1]), np.ones(2), before)
+    assert after[0, 1] > before[0, 1]
+    assert np.allclose(after[1], before[1], atol=1e-6)
