@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _WORD = re.compile(r"[a-z]{4,14}")  # shorter ones are a slip away from too many
-_LOOKED_AT = 400  # characters: an instruction that is misspelt matters, a long text below it does not
+_LETTERS = "".join(c if c.islower() else c.lower() if c.isupper() else " " for c in map(chr, range(128)))
+_LOOKED_AT = 200  # characters: where an instruction mostly stands; each look-up of a word costs more than reading it
 _MOST = 8  # unknown words of a prompt: more are another language, or a listing
 FEWEST = 5_000  # words, to tell a slip from a word
 REAL = 2  # texts that a word must be in to be one that people write
@@ -39,14 +40,16 @@ class Spelling:
         """The text with its slips mended; None where there is nothing to mend, or it is not plain English."""
         if not text.isascii():
             return None
-        head = text[:_LOOKED_AT].lower()
-        strange = set(_WORD.findall(head)) - self._real
+        strange = set(text[:_LOOKED_AT].translate(_LETTERS).split()) - self._real
         if not strange or len(strange) > _MOST:
             return None
-        slips = [(word, meant) for word in strange if (meant := self._meant(word))]
+        slips = [(word, meant) for word in strange if _WORD.fullmatch(word) and (meant := self._meant(word))]
+        if not slips:
+            return None
+        head = text[:_LOOKED_AT].lower()
         for word, meant in slips:
             head = head.replace(word, meant)
-        return head + text[_LOOKED_AT:] if slips else None
+        return head + text[_LOOKED_AT:]
 
     def _meant(self, word: str) -> str | None:
         near = self._near.get(word)
@@ -56,7 +59,7 @@ class Spelling:
 def counted(texts: Iterable[str], known: Sequence[str]) -> Words:
     """The words of a corpus; `known` are those that a model has weights for, and slips are taken for. None of a corpus so
     small that a word that is not in it may well be one."""
-    often = Counter(word for text in texts for word in set(_WORD.findall(text.lower())))
+    often = Counter(word for text in texts for word in _words(text))
     real = {w for w, n in often.items() if n >= REAL}
     if len(real) < FEWEST:
         return Words((), 0)
@@ -68,8 +71,12 @@ def joined(words: Words, texts: Iterable[str]) -> Words:
     """The words, and those of some more texts, each of which counts as written for real."""
     if not words.targets:
         return words
-    more = {word for text in texts for word in _WORD.findall(text.lower())} - set(words.words)
+    more = {word for text in texts for word in _words(text)} - set(words.words)
     return Words([*words.words, *sorted(more)], words.targets)
+
+
+def _words(text: str) -> set[str]:
+    return set("".join(_LETTERS[ord(c)] if c < "\x80" else " " for c in text).split())
 
 
 def _without_one(word: str) -> list[str]:
