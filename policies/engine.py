@@ -173,7 +173,9 @@ def _bound(ladder: Ladder, bounds: Mapping[str, Range]) -> None:
         value = ladder.values.get(param)
         if isinstance(value, int | float) and value not in limits:
             inside = limits.clamp(value)
-            ladder.put("bounds", f"{_open(limits.low)} to {_open(limits.high)}", param, type(value)(inside))
+            # By the parameter's kind, not the value's: a client's `"temperature": 2` is 0.6 within [0.1, 0.6], and not 0.
+            whole = int(inside) if PARAMETERS[param].kind == "integer" else inside
+            ladder.put("bounds", f"{_open(limits.low)} to {_open(limits.high)}", param, whole)
 
 
 def _open(limit: float | None) -> str:

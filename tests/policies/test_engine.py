@@ -137,7 +137,7 @@ def test_where_no_temperature_acts_the_next_parameter_is_tuned() -> None:
 
 @given(
     st.floats(0, 2),
-    st.floats(0, 2),
+    st.floats(0, 2) | st.integers(0, 2),
     st.sampled_from(["default", "override", "clamp"]),
     st.sampled_from(["0.1", "0.9"]),
     st.booleans(),
@@ -153,6 +153,12 @@ adapt: {{mode: apply, arms: {{temperature: [0.1, 0.3, 0.5, 0.9]}}}}
     temperature = decision.params["temperature"]
     assert isinstance(temperature, int | float)
     assert 0.25 <= temperature <= 0.6
+
+
+@pytest.mark.parametrize(("asked", "sent"), [(2, 0.6), (0, 0.25)])
+def test_a_bound_with_a_fraction_holds_for_a_whole_number(asked: int, sent: float) -> None:
+    policy = "defaults: {bounds: {temperature: [0.25, 0.6]}}"
+    assert decide(policy, {"temperature": asked}).params["temperature"] == sent
 
 
 def test_room_for_thinking_does_not_cross_a_bound() -> None:
