@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from classifier.envelope import bounded, opened
+from classifier.envelope import bounded, is_harness, opened
 from classifier.language import language_of
 
 _REMEMBERED = 4  # earlier asks that a follow-up may take its task from
@@ -54,7 +54,7 @@ def read_messages(messages: Sequence[Any], tools: bool = False, wants_json: bool
         elif role == "user":
             text = "\n".join(_texts(content))
             image = _has(content, _IMAGE_TYPES)
-            asks = _is_an_ask(text)
+            asks = not is_harness(text)
             # Anthropic's shape of a tool result; harnesses add reminders to it, which nobody asked.
             loop = _has(content, _TOOL_TYPES) and not asks
             images = images or image
@@ -71,18 +71,15 @@ def _latest(said: Sequence[str]) -> tuple[str, int, tuple[str, ...]]:
     """(the last ask, how often it was asked in a row, asks before it)."""
     if not said:
         return "", 1, ()
-    text, attempt = opened(said[-1]), 1
-    # What was sent again is mostly the same to the byte, and need not be opened.
-    while attempt < len(said) and (said[-1 - attempt] == said[-1] or opened(said[-1 - attempt]) == text):
+    text, attempt, to_open = opened(said[-1]), 1, _LOOKED_BACK
+    for again in reversed(said[:-1]):
+        if again != said[-1]:  # what was sent again is mostly the same to the byte
+            to_open -= 1
+            if to_open < 0 or opened(again) != text:
+                break
         attempt += 1
     earlier = map(opened, said[-1 - attempt : -1 - attempt - _LOOKED_BACK : -1])
     return text, attempt, tuple(a for a in earlier if a != text)[:_REMEMBERED]
-
-
-def _is_an_ask(text: str) -> bool:
-    """Whether anything is left out of the envelope. Only what begins with one can be nothing else."""
-    first = text[:200].lstrip()[:1]
-    return bool(opened(text)) if first in ("<", "") else True
 
 
 def _texts(content: Any) -> Iterator[str]:

@@ -30,12 +30,13 @@ _TAG = re.compile(r"<(/?)([^\W\d_][\w-]{1,40})(?:\s[^<>]{0,300})?>")
 _TITLE = ("itle", "标题", "主题")  # Title, title
 _OF_CHAT = ("onversation", "hat", "essage", "ialogue", "对话", "会话", "聊天")
 _PASTED = re.compile(
-    r"^[#\s]*(?:conversation|chat history|transcript|messages?|user|human|对话|会话|聊天记录|用户)\s*[::]",
+    r"^[# \t]*(?:conversation|chat history|transcript|messages?|user|human|对话|会话|聊天记录|用户)\s*[::]",
     re.IGNORECASE | re.MULTILINE,
 )
 
 LONGEST = 12_000  # characters looked at: the head and the tail, where the instruction stands
 _TAGS = 1_000  # tags looked at: more are markup that somebody asks about
+_BLANKS = (" ", "\n", "\t", "\r")
 _SEAM = LONGEST * 2 // 3
 _TITLE_HEAD = 300  # characters in which a housekeeping prompt says what it is
 
@@ -51,6 +52,24 @@ def opened(text: str) -> str:
     return _untitled(text).strip()
 
 
+def is_harness(text: str) -> bool:
+    """Whether a message is a harness's blocks and nothing else, or nothing at all. Costs one search a block."""
+    text, at = text.strip(), 0
+    for _ in range(_TAGS):
+        if at == len(text):
+            return True
+        tag = _TAG.match(text, at)
+        if tag is None or tag[1] or not _of_harness(tag[2].lower()):
+            return False
+        end = text.find(f"</{tag[2]}>", tag.end())
+        if end < 0:  # it lasts to the end of the message
+            return True
+        at = end + len(f"</{tag[2]}>")
+        while text.startswith(_BLANKS, at):
+            at += 1
+    return False
+
+
 def bounded(text: str) -> str:
     """A long text by its head and tail."""
     return text if len(text) <= LONGEST else text[:_SEAM] + "\n" + text[_SEAM - LONGEST :]
@@ -59,7 +78,7 @@ def bounded(text: str) -> str:
 def _unwrapped(text: str, seam: int | None) -> str:
     if not any(map(_known, _names(text))):
         return text
-    text = _without(text, _is_harness, seam, unclosed=True)
+    text = _without(text, _of_harness, seam, unclosed=True)
     asked = [text[start:end] for _, start, end, _ in _blocks(text, _ASKED.__contains__)]
     if asked:
         return "\n".join(asked)
@@ -115,8 +134,8 @@ def _names(text: str) -> Iterator[str]:
 
 
 def _known(name: str) -> bool:
-    return _is_harness(name) or name in _ASKED or name in _QUOTED
+    return _of_harness(name) or name in _ASKED or name in _QUOTED
 
 
-def _is_harness(name: str) -> bool:
+def _of_harness(name: str) -> bool:
     return name in _HARNESS or name.startswith(_COMMAND)

@@ -1,12 +1,16 @@
 """From conversations in any shape to the text that counts."""
 
+import functools
+import timeit
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from classifier import ask as asking
 from classifier.ask import Ask, read_messages, read_text
+from classifier.envelope import is_harness, opened
 from classifier.language import language_of
 
 
@@ -69,6 +73,46 @@ def test_a_tool_result_with_a_reminder_is_no_turn_but_one_with_a_question_is() -
 def test_an_ask_behind_a_block_that_was_cut_is_still_read() -> None:
     ask = read_text("<file_content>" + "x = 1\n" * 20_000 + "</file_content>\nExplain this file.")
     assert ask.text.endswith("Explain this file.")
+
+
+_BLOCKS = st.lists(
+    st.sampled_from(
+        ["<system-reminder>", "</system-reminder>", "<ide_selection x='1'>", "</ide_selection>", "<b>", " \n", "ask"]
+    ),
+    max_size=8,
+).map("".join)
+
+
+@given(_BLOCKS)
+def test_a_message_of_a_harness_alone_is_one_that_nothing_is_left_of(text: str) -> None:
+    assert is_harness(text) == (opened(text) == "")
+
+
+@pytest.mark.parametrize("again", ["<document>x</document> thanks", "  thanks", "<system-reminder>x</system-reminder>"])
+def test_a_conversation_of_thousands_of_like_messages_is_opened_in_part(
+    again: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = 0
+
+    def counted(text: str) -> str:
+        nonlocal times
+        times += 1
+        return opened(text)
+
+    monkeypatch.setattr(asking, "opened", counted)
+    ask = read_messages([user(again + " " * (n % 7)) for n in range(5_000)])
+    assert times < 50
+    assert ask.turn == (1 if "reminder" in again else 5_000)
+
+
+def test_a_request_for_a_title_above_blank_lines_costs_what_another_text_costs() -> None:
+    """With time that grows as the square it was 30,000 times as much."""
+    title = "Write a title of this conversation"
+    plain, lines = (
+        min(timeit.repeat(functools.partial(opened, text), number=3, repeat=5))
+        for text in (title + "x" * 11_000, title + "\n" * 11_000 + "x")
+    )
+    assert lines < 1_000 * plain
 
 
 @given(
