@@ -107,10 +107,14 @@ class Fitting:
             self._drop("thinking_budget", BUDGET)
         if not limits.forced_tools and _forces_a_tool(self.body):
             for param in REASONING:
-                if param not in self.client and params.get(param) not in (False, "none"):
+                if param not in self.client and self._may_think(params.get(param)):
                     self._drop(param, TOOLS)
         if limits.needs_budget and params.get("thinking") is True and "thinking_budget" not in params:
             self._drop("thinking", BUDGET)
+
+    def _may_think(self, value: Value | None) -> bool:
+        """Of thinking, budget or effort: `none` may be a level above it here."""
+        return value is not False and (not isinstance(value, str) or self.limits.level(value) != "none")
 
     def clamp(self) -> None:
         """Bring numbers into range, the effort to the nearest level, and stops down to what is taken."""

@@ -426,6 +426,14 @@ contexts = st.fixed_dictionaries(
 owned = st.frozensets(st.sampled_from(sorted(PARAMETERS)))
 
 
+def test_an_effort_of_none_that_is_thinking_here_goes_with_a_forced_tool_at_once() -> None:
+    target = Target("claude-sonnet-4-5", "openai", "responses")
+    body = {"thinking": {"type": "enabled", "budget_tokens": 2_000}, "tool_choice": "required"}
+    fitted = CAPABILITIES.fit({"thinking": False, "reasoning_effort": "none"}, target, body)
+    assert "reasoning_effort" not in fitted.params
+    assert CAPABILITIES.fit(fitted.params, target, body) == Fitted(fitted.params)
+
+
 @settings(max_examples=400)
 @given(params, any_target, contexts, owned)
 def test_fitting_is_settled_adds_nothing_and_accounts_for_every_change(
