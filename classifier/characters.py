@@ -1,7 +1,7 @@
 """Characters: what each one counts as. Case, width, accents, traditional forms and which digit it is make no difference.
 
-Tables by code point, so that a text is read with a few look-ups of whole arrays; beyond the basic plane there are emoji and
-rare signs, which are all one.
+Tables by code point, so that a text is read with a few look-ups of whole arrays. Emoji, and with them all that is beyond the
+basic plane, count as blanks: people add them to anything.
 """
 
 import unicodedata
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 KINDS = 6
 BLANK, DIGIT, LATIN, FOREIGN, CHINESE, MARK = range(KINDS)
 
-_SIZE = 0x1_0001  # the basic plane, and one place for all that is beyond
+_SIZE = 0x1_0001  # the basic plane, and one place for all that is beyond it
 # Traditional characters, and below each its simplified form: OpenCC's TSCharacters (Apache-2.0), the first choice of each.
 _TRADITIONAL = Path(__file__).parent / "traditional.txt"
 # Marks that Chinese or careful typography has in other shapes.
@@ -33,6 +33,8 @@ def _forms() -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
             form[point], kind[point] = ord(" "), BLANK
         elif "a" <= plain <= "z":
             kind[point] = LATIN
+    for point in (*range(0x2600, 0x27C0), *range(0xFE00, 0xFE10), _SIZE - 1):  # emoji, and what varies them
+        form[point], kind[point] = ord(" "), BLANK
     digits = [point for point in range(_SIZE - 1) if chr(point).isdecimal()]
     form[digits], kind[digits] = ord("0"), DIGIT
     for mark, plain in _MARKS.items():

@@ -21,9 +21,13 @@ _QUOTED_NAMES = (
     "document documents context file files article transcript passage source search_results retrieved chat_history "
     "conversation conversation_history 知识库 资料"
 )
-# Where a harness marks the human's own words, only they count.
-_ASKED_NAMES = "user_query user_message task question query instruction instructions feedback"
-_HARNESS, _QUOTED, _ASKED = (frozenset(n.split()) for n in (_HARNESS_NAMES, _QUOTED_NAMES, _ASKED_NAMES))
+# Where a harness marks the human's own words, only they count. Marks that people write too do so beside little else: what
+# stands in a tag of three words under a page of text is no more the ask than the page.
+_OWN_NAMES = "user_query user_message"
+_ASKED_NAMES = "task question query instruction instructions feedback"
+_HARNESS, _QUOTED, _OWN, _ASKED = (
+    frozenset(n.split()) for n in (_HARNESS_NAMES, _QUOTED_NAMES, _OWN_NAMES, _ASKED_NAMES)
+)
 _TAG = re.compile(r"<(/?)([^\W\d_][\w-]{1,40})(?:\s[^<>]{0,300})?>")
 
 # Chat programs ask for a title of the conversation in words of their own, and paste it behind them.
@@ -79,11 +83,17 @@ def _unwrapped(text: str, seam: int | None) -> str:
     if not any(map(_known, _names(text))):
         return text
     text = _without(text, _of_harness, seam, unclosed=True)
-    asked = [text[start:end] for _, start, end, _ in _blocks(text, _ASKED.__contains__)]
-    if asked:
-        return "\n".join(asked)
-    unquoted = _without(text, _QUOTED.__contains__)
+    own = _inside(text, _OWN)
+    if own:
+        return own
+    asked, unquoted = _inside(text, _ASKED), _without(text, _QUOTED.__contains__)
+    if asked and len(_without(unquoted, _ASKED.__contains__).strip()) <= len(asked):
+        return asked
     return unquoted if unquoted.strip() else text
+
+
+def _inside(text: str, names: frozenset[str]) -> str:
+    return "\n".join(text[start:end] for _, start, end, _ in _blocks(text, names.__contains__))
 
 
 def _untitled(text: str) -> str:
@@ -134,7 +144,7 @@ def _names(text: str) -> Iterator[str]:
 
 
 def _known(name: str) -> bool:
-    return _of_harness(name) or name in _ASKED or name in _QUOTED
+    return _of_harness(name) or name in _QUOTED or name in _OWN or name in _ASKED
 
 
 def _of_harness(name: str) -> bool:

@@ -20,7 +20,7 @@ HEAD = 60  # characters of the head
 BEGINNING = 3  # tokens: the text begins with one, with two, with three
 
 # An instruction that stands below what it is about. It counts as the head.
-_LONG, _LINE = 400, 200  # characters from which on a text has a below, and that an instruction has at most
+_LONG, _LINE = 40, 200  # characters from which on a text has a below, and that an instruction has at most
 _INSTRUCTS = re.compile(
     r"\s*(?:please|pls|can you|could you|summari|translat|rewrite|rephrase|extract|classify|explain|list|give|answer|fix|find|"
     r"tell|write|turn|convert|what|why|how|who|when|where|which|is|are|does|do|"
@@ -81,10 +81,9 @@ def _read(text: str, table: Hashes) -> tuple[NDArray[np.uint8], Hashes, NDArray[
     raw = points(text)
     kind, value = KIND.take(raw, mode="clip"), table.take(raw, mode="clip")
     change = kind[1:] != kind[:-1]
-    kept = change | (kind[1:] > DIGIT)
+    kept = np.concatenate([kind[:1] != BLANK, change | (kind[1:] > DIGIT)])
     if kept.all():
         return kind, value, change
-    kept = np.concatenate([_FIRST, kept])
     kind = kind[kept]
     return kind, value[kept], kind[1:] != kind[:-1]
 

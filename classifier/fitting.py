@@ -24,7 +24,7 @@ TRUST = 3.0  # what a prompt written and labelled for its task counts, against o
 # take more finds more, and costs the shipped tasks more than the point that a model may lose.
 FRESH_STRENGTH = 1.0
 SHARE = 0.3
-TAKEN = 0.012
+TAKEN = 0.008
 FOLDS = 5
 
 Array = NDArray[np.float64]

@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-_WORD = re.compile(r"[a-z]{4,14}")  # shorter ones are a slip away from too many
+_WORD = re.compile(r"[a-z]{3,14}")  # shorter ones are a slip away from too many
 _LETTERS = "".join(c if c.islower() else c.lower() if c.isupper() else " " for c in map(chr, range(128)))
 _LOOKED_AT = 200  # characters: where an instruction mostly stands; each look-up of a word costs more than reading it
 _MOST = 8  # unknown words of a prompt: more are another language, or a listing
+_SHORT = 3
 FEWEST = 5_000  # words, to tell a slip from a word
 REAL = 2  # texts that a word must be in to be one that people write
 
@@ -37,23 +38,26 @@ class Spelling:
                 self._near.setdefault(part, word)
 
     def mended(self, text: str) -> str | None:
-        """The text with its slips mended; None where there is nothing to mend, or it is not plain English."""
-        if not text.isascii():
-            return None
-        strange = set(text[:_LOOKED_AT].translate(_LETTERS).split()) - self._real
+        """The text with its slips mended; None where there is nothing to mend. A word with a letter beyond ASCII is none."""
+        head = text[:_LOOKED_AT]
+        strange = set(head.translate(_LETTERS).split()) - self._real
         if not strange or len(strange) > _MOST:
             return None
         slips = [(word, meant) for word in strange if _WORD.fullmatch(word) and (meant := self._meant(word))]
         if not slips:
             return None
-        head = text[:_LOOKED_AT].lower()
+        head = head.lower()
         for word, meant in slips:
             head = head.replace(word, meant)
         return head + text[_LOOKED_AT:]
 
     def _meant(self, word: str) -> str | None:
+        """Three letters may be a word of four that lacks one, or of three with two exchanged: the rest is too many words."""
         near = self._near.get(word)
-        return near or next((n for part in _without_one(word) if (n := self._near.get(part))), None)
+        if near:
+            return near
+        others = (n for part in _without_one(word) if (n := self._near.get(part)))
+        return next((n for n in others if len(word) > _SHORT or sorted(n) == sorted(word)), None)
 
 
 def counted(texts: Iterable[str], known: Sequence[str]) -> Words:

@@ -30,7 +30,6 @@ from classifier.vocabulary import Document, document, names
 
 FOLDS = 8
 FEWEST_SOURCES = 5
-_BEYOND = "\U00010000"  # what emoji and rare signs are all read as
 
 Array = NDArray[np.float64]
 Progress = Callable[[str], None]
@@ -200,5 +199,5 @@ def _place(file: Path, content: bytes) -> None:
 
 def _is_evidence(name: str) -> bool:
     """Whether a feature says anything by itself: a word, a Chinese character, or a number beside something."""
-    plain = [c for c in name.lstrip("\t") if c < _BEYOND]
+    plain = name.lstrip("\t")
     return (len(plain) > 1 and any(map(str.isalnum, plain))) or any("\u3400" <= c <= "\u9fff" for c in plain)

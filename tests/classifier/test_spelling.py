@@ -4,7 +4,7 @@ import pytest
 
 from classifier.spelling import FEWEST, REAL, Spelling, Words, counted, joined
 
-SPELLING = Spelling(Words(["translate", "summarize", "write", "story", "poem", "about", "stork"], 5))
+SPELLING = Spelling(Words(["translate", "summarize", "write", "story", "poem", "about", "just", "how", "stork"], 8))
 
 
 @pytest.mark.parametrize(
@@ -16,13 +16,16 @@ SPELLING = Spelling(Words(["translate", "summarize", "write", "story", "poem", "
         ("wriite", "write"),  # doubled
         ("wrote", "write"),  # changed, and nobody writes it here
         ("Stroy", "story"),
+        ("jst", "just"),
+        ("ohw", "how"),
+        ("transalte “this” 😀", "translate “this” 😀"),
     ],
 )
 def test_a_slip_is_taken_for_the_word(written: str, meant: str) -> None:
     assert SPELLING.mended(f"{written} about") == f"{meant} about"
 
 
-@pytest.mark.parametrize("text", ["write a story", "a stork", "xylophone", "", "wr", "把这段话transalte一下"])
+@pytest.mark.parametrize("text", ["write a story", "a stork", "xylophone", "", "wr", "hox", "把这段话transalte一下"])
 def test_what_is_a_word_or_near_none_stays(text: str) -> None:
     assert SPELLING.mended(text) is None
 
