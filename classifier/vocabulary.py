@@ -15,6 +15,7 @@ FEWEST = 2  # documents that a feature must be in
 
 Array = NDArray[np.float64]
 Document = tuple[Hashes, Hashes]  # what is in the whole text and in its head, each once
+_NONE: Hashes = np.empty(0, np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def chosen(documents: Sequence[Document], y: NDArray[np.int_], sample: Array, mo
     The distance is in units of its spread, as chi-square has it. On sources left out this is as good as keeping the largest
     coefficients of a first fit, in less than half the time. Of two features with one slot the better one stays.
     """
-    counted = [np.unique(np.concatenate([d[part] for d in documents]), return_counts=True) for part in (0, 1)]
+    counted = [_counted(documents, part) for part in (0, 1)]
     keys = [k[n >= FEWEST] for k, n in counted]
     idf = [np.log((1 + len(documents)) / (1 + n[n >= FEWEST])) + 1 for _, n in counted]
     whole = Vocabulary(np.concatenate(keys), np.concatenate(idf), len(keys[0]))
@@ -73,7 +74,7 @@ def extended(
     """
     taken, parts = set(slots(base).tolist()), []
     for part, old in ((0, base[:of_body]), (1, base[of_body:])):
-        found, counts = np.unique(np.concatenate([d[part] for d in documents]), return_counts=True)
+        found, counts = _counted(documents, part)
         fresh = (counts >= FEWEST) & ~np.isin(found, old)
         keys, often = [], []
         for key, slot, count in zip(found[fresh], slots(found[fresh]).tolist(), counts[fresh].tolist(), strict=True):
@@ -105,6 +106,12 @@ def names(vocabulary: Vocabulary, texts: Sequence[str], known: Mapping[int, str]
         if not len(wanted):
             break
     return [found[h] for h in vocabulary.keys.tolist()]
+
+
+def _counted(documents: Sequence[Document], part: int) -> tuple[Hashes, NDArray[np.intp]]:
+    """(features, how many documents have each); of no documents, none."""
+    found, counts = np.unique(np.concatenate([_NONE, *(d[part] for d in documents)]), return_counts=True)
+    return found, counts
 
 
 def _telling(whole: Vocabulary, documents: Sequence[Document], y: NDArray[np.int_], sample: Array) -> Array:

@@ -1,5 +1,6 @@
 """Adapting: a user's own task and corrections, and what is refused."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from classifier.adapting import adapt
 from classifier.ask import read_text
 from classifier.errors import ArtefactError, CorpusError, TasksError, WorseError
 from classifier.fitting import added, corrected
-from classifier.labels import unpacked
-from classifier.model import Classifier
+from classifier.labels import Label, unpacked
+from classifier.model import ARTEFACT, Classifier
+from classifier.spelling import Words, joined
+from classifier.vocabulary import extended, names
 
 SHIPPED = Classifier.load()
 DINNERS = [
@@ -34,6 +37,12 @@ def jsonl(folder: Path, rows: list[tuple[str, str]]) -> Path:
     file = folder / "mine.jsonl"
     file.write_text("\n".join(json.dumps({"text": text, "task": task}) for text, task in rows), "utf-8")
     return file
+
+
+def of_traffic(task: str, text: str) -> Label:
+    label = unpacked(task, SHIPPED.features(read_text(text)))
+    assert label
+    return label
 
 
 def said(classifier: Classifier, text: str) -> str:
@@ -62,12 +71,32 @@ def test_corrections_move_what_they_are_about(tmp_path: Path) -> None:
     text = "Zorbify the frobnicator of unit {}"
     rows = [(text.format(n), "translation") for n in ("one", "two", "three", "four", "five", "six")]
     assert said(SHIPPED, text.format("nine")) != "translation"
-    labels = [unpacked("code", SHIPPED.features(read_text("Write a function that sorts a list")))]
-    done = adapt([jsonl(tmp_path, rows)], tmp_path / "out", labels=[label for label in labels if label])
+    labels = [of_traffic("code", "Write a function that sorts a list")]
+    done = adapt([jsonl(tmp_path, rows)], tmp_path / "out", labels=labels)
     assert said(Classifier.load(tmp_path / "out"), text.format("nine")) == "translation"
     assert done.corrections == 7
     assert done.corrected_after > done.corrected_before
     assert "corrections" in str(done)
+
+
+def test_labels_from_traffic_alone_teach(tmp_path: Path) -> None:
+    labels = [of_traffic("open_qa", f"Zorbify the frobnicator of unit {n}, will you?") for n in DINNERS]
+    labels += [of_traffic("code", f"Write a function that sorts {n}") for n in DINNERS[:5]]
+    done = adapt([], tmp_path / "out", labels=labels)
+    assert done.rows == done.corrections == 25
+    assert Classifier.load(tmp_path / "out").tasks == SHIPPED.tasks
+    spelled = [gzip.decompress((f / "vocabulary.txt.gz").read_bytes()) for f in (ARTEFACT, tmp_path / "out")]
+    assert spelled[0] == spelled[1]
+
+
+def test_without_texts_a_vocabulary_and_its_words_stay() -> None:
+    base = SHIPPED.linear
+    vocabulary, places = extended(base.keys, base.idf.astype(np.float64), base.of_body, [], 0)
+    assert vocabulary.keys.tolist() == base.keys.tolist()
+    assert vocabulary.of_body == base.of_body
+    assert places.tolist() == list(range(len(base.keys)))
+    assert names(vocabulary, [], dict.fromkeys(base.keys.tolist(), "x")) == ["x"] * len(base.keys)
+    assert joined(SHIPPED.words, []) == Words(list(SHIPPED.words.words), SHIPPED.words.targets)
 
 
 def test_a_model_that_would_be_worse_is_refused_unless_forced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
