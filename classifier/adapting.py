@@ -18,6 +18,7 @@ from classifier.errors import ArtefactError, CorpusError, WorseError
 from classifier.fitting import Array, added, corrected, linear, weights_of
 from classifier.labels import Label
 from classifier.model import ARTEFACT, Classifier, Linear
+from classifier.sifting import Sifted, sifted
 from classifier.spelling import joined
 from classifier.tasks import FOLDER, load_tasks
 from classifier.training import manifest_of, write
@@ -53,10 +54,12 @@ class Adapted:
     corrections: int
     corrected_before: float
     corrected_after: float
+    left_out: tuple[str, ...] = ()  # labels from traffic that taught nothing, a line a reason
 
     def __str__(self) -> str:
         said = [
             f"{self.rows} rows of your own",
+            *self.left_out,
             f"shipped tasks, on the validation set: {self.before:.3f} right before, {self.after:.3f} after",
         ]
         said += [
@@ -77,7 +80,7 @@ def adapt(
     out: Path,
     tasks: Path | None = None,
     base: Path | None = None,
-    labels: Sequence[Label] = (),
+    labels: Sequence[Label] | None = None,
     force: bool = False,
     progress: Progress = lambda said: None,
 ) -> Adapted:
@@ -91,15 +94,15 @@ def adapt(
     known = [*model.tasks, *sorted({t.name for t in files} - set(model.tasks))]
     own = [_opened(r) for r in corpus.examples(files) + corpus.cues(files) + corpus.read(data, None)]
     known += sorted({r.task for r in own} - set(known))
-    found = [label for label in labels if label.task in known]
+    traffic = sifted(labels or (), known, model.linear.keys)
     few = next((t for t in known[len(model.tasks) :] if sum(r.task == t for r in own) < FEWEST), None)
     if few:
         raise CorpusError(f"the new task {few} has fewer than {FEWEST} examples; 10 to 50 are a good number")
-    if not own and not found:
-        raise CorpusError("nothing to learn from: give --data, --tasks or --from-traffic")
-    rows = own + [Row("", label.task, label.language, "traffic", "own", own=True) for label in found]
+    if not own and not traffic.rows:
+        raise CorpusError(f"nothing to learn from: {_nothing(labels, traffic)}")
+    rows = own + traffic.rows
     texts = [document(r.text) for r in own]
-    documents = texts + [label.document(model.linear.keys) for label in found]
+    documents = texts + traffic.documents
     replayed = _replayed(model.tasks)
     progress(f"{len(rows)} rows of your own beside {len(replayed)} shipped ones")
     if not replayed:
@@ -120,7 +123,7 @@ def adapt(
             f"than {COST} is lost, and nothing was written. Look for rows whose task is not what they ask for; --force writes "
             "it anyway"
         )
-    adapted = Adapted(len(rows), right, will_be, scores, corrections, before, after)
+    adapted = Adapted(len(rows), right, will_be, scores, corrections, before, after, traffic.said)
     told = names(learner.vocabulary, [r.text for r in own], dict(zip(model.linear.keys.tolist(), spelled, strict=True)))
     words = joined(model.words, [r.text for r in own])
     write(out, fitted, told, words, _manifest(model, known, rows, adapted))
@@ -187,6 +190,15 @@ class _Learner:
         seen = [rows[n] for n in of]
         y, x = self._all(seen, [documents[n] for n in of])
         return corrected(x, y, weights_of([*self.replayed, *seen]), self._before)
+
+
+def _nothing(labels: Sequence[Label] | None, traffic: Sifted) -> str:
+    if labels is None:
+        return "give --data, --tasks or --from-traffic"
+    return (
+        "; ".join(traffic.said)
+        or "the store has kept no corrections; `keep_corrections: true` in setpoint.yaml keeps them"
+    )
 
 
 def _opened(row: Row) -> Row:

@@ -158,8 +158,9 @@ class Classifier:
         return self.linear.places(*hashed(mended or text))
 
     def features(self, ask: Ask) -> str:
-        """What can be kept of an ask to learn from its correction: which known features it has, never its text."""
-        places, of_body = self.places(ask.text)
+        """What can be kept of an ask to learn from its correction: which known features it has, never its text. Of an ask
+        in another language nothing: no verdict looks at it."""
+        places, of_body = self.places("" if is_foreign(ask.text, ask.language) else ask.text)
         keys = self.linear.keys[places - 1]
         return packed(ask.language, keys[:of_body], keys[of_body:])
 

@@ -89,6 +89,25 @@ def test_labels_from_traffic_alone_teach(tmp_path: Path) -> None:
     assert spelled[0] == spelled[1]
 
 
+def test_labels_that_cannot_teach_are_counted(tmp_path: Path) -> None:
+    labels = [of_traffic("rewriting", f"Put this politely: {what}") for what in DINNERS]
+    labels += [labels[0], of_traffic("code", "Put this politely: " + DINNERS[0])]
+    strange = [of_traffic("mine", "hello"), of_traffic("a\nb", "hello"), of_traffic("code", "Как дела, друг? Fine")]
+    done = adapt([], tmp_path / "out", labels=labels + strange)
+    assert done.rows == 20
+    assert done.left_out == (
+        "2 of 25 labels from traffic are of tasks that the model does not know: mine (1), a b (1)",
+        "1 of 25 labels from traffic have no word that the model knows",
+        "2 of 25 labels from traffic are of an ask that has one already, which counts once",
+        "1 of 20 asks from traffic were labelled in several ways; the most frequent one counts",
+    )
+    assert done.left_out[0] in str(done)
+    with pytest.raises(CorpusError, match=r"nothing to learn from: 1 of 1 labels .* does not know: mine"):
+        adapt([], tmp_path / "out", labels=strange[:1])
+    with pytest.raises(CorpusError, match="keep_corrections: true"):
+        adapt([], tmp_path / "out", labels=[])
+
+
 def test_without_texts_a_vocabulary_and_its_words_stay() -> None:
     base = SHIPPED.linear
     vocabulary, places = extended(base.keys, base.idf.astype(np.float64), base.of_body, [], 0)
