@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from classifier.errors import TasksError
-from classifier.verdict import GENERAL
+from classifier.verdict import GENERAL, TASK
 
 FOLDER = Path(__file__).parent / "tasks"
 
@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent / "tasks"
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    task: str = Field(pattern=r"^[a-z][a-z0-9_]{1,40}$")
+    task: str = Field(pattern=TASK)
     description: str = Field(min_length=1)
     cues: dict[str, list[str]] = Field(default_factory=dict)
     examples: dict[str, list[str]] = Field(min_length=1)

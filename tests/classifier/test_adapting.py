@@ -139,6 +139,21 @@ def test_nothing_to_learn_from_says_so(tmp_path: Path) -> None:
         adapt([], tmp_path / "out", tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("task", ["", "general", "a\r\nb", "a|b", "任务", "Code", "x", "a" * 500, "ab\n"])
+def test_what_cannot_name_a_task_is_refused_with_its_place(tmp_path: Path, task: str) -> None:
+    file = jsonl(tmp_path, [("hello", "chat"), *((text, task) for text in DINNERS)])
+    with pytest.raises(CorpusError, match=r"mine\.jsonl:2: the task .* is (no name|what abstaining)") as e:
+        adapt([file], tmp_path / "out")
+    assert str(e.value).isprintable()
+    assert len(str(e.value)) < len(str(file)) + 200
+
+
+def test_a_task_that_is_no_text_says_so(tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text('{"text": "x", "task": 5}')
+    with pytest.raises(CorpusError, match=r'mine\.jsonl:1: lacks a "task" that is a name$'):
+        adapt([tmp_path / "mine.jsonl"], tmp_path / "out")
+
+
 def test_one_more_task_leaves_the_others_and_takes_few() -> None:
     rng = np.random.default_rng(1)
     x = csr_matrix(np.vstack([rng.normal(1, 1, (30, 4)), rng.normal(-1, 1, (2_000, 4))]))
