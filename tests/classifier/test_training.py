@@ -1,6 +1,7 @@
 """Training from task files and JSONL: small corpora, clear errors, the same artefact twice."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -68,6 +69,30 @@ def test_a_task_file_that_lacks_something_is_named(tmp_path: Path) -> None:
     place = folder(tmp_path, TASKS)
     (place / "bad.yaml").write_text("task: bad\ndescripton: x\n")
     with pytest.raises(TasksError, match=r"bad\.yaml: "):
+        load_tasks(place)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("task: [", "cannot be read"),
+        ("task: 2024-99-99", "cannot be read"),
+        ("task: " + "[" * 3_000, "cannot be read"),
+        ("", "is not a mapping; write task, description and examples"),
+        ("- task", "is not a mapping"),
+        ("task: bad\ndescription: x\nexamples: {en: [hello, ' ']}", "examples.en: number 2 is blank"),
+        ("task: bad\ndescription: x\nexamples: {zh: [好]}\ncues: {zh: ['']}", "cues.zh: number 1 is blank"),
+        (
+            "task: bad\ndescription: x\nexamples: {en: [<system-reminder>do it</system-reminder>]}",
+            "examples.en: number 1 is nothing but what a program wraps around",
+        ),
+        ("task: 'a\n\n'\ndescription: x\nexamples: {en: [hello]}", "task: "),
+    ],
+)
+def test_a_task_file_that_cannot_be_one_is_named_and_says_why(tmp_path: Path, text: str, said: str) -> None:
+    place = folder(tmp_path, TASKS)
+    (place / "bad.yaml").write_text(text, "utf-8")
+    with pytest.raises(TasksError, match=rf"bad\.yaml: {re.escape(said)}"):
         load_tasks(place)
 
 
