@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier.ask import Ask, read_messages, read_text
+from classifier.envelope import opened
 from classifier.errors import CorpusError
 from classifier.language import language_of
 from classifier.tables import printable, shortened
@@ -35,6 +36,7 @@ class Row:
     license: str
     accept: tuple[str, ...] = ()  # other tasks that a fair judge would grant
     own: bool = False  # written for its task, one by one
+    place: str = ""  # its file and line
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Labelled:
 def examples(tasks: Iterable[Task]) -> list[Row]:
     """The examples of the task files."""
     return [
-        Row(text, task.name, lang, OWN_EXAMPLES, OWN_LICENCE, own=True)
+        Row(text, task.name, lang, OWN_EXAMPLES, OWN_LICENCE, own=True, place=f"the examples of {task.name}")
         for task in tasks
         for lang, texts in task.examples.items()
         for text in texts
@@ -62,7 +64,7 @@ def examples(tasks: Iterable[Task]) -> list[Row]:
 def cues(tasks: Iterable[Task]) -> list[Row]:
     """The cues of the task files as prompts of a few words."""
     return [
-        Row(cue, task.name, lang, OWN_EXAMPLES, OWN_LICENCE, own=True)
+        Row(cue, task.name, lang, OWN_EXAMPLES, OWN_LICENCE, own=True, place=f"the cues of {task.name}")
         for task in tasks
         for lang, words in task.cues.items()
         for cue in words
@@ -86,6 +88,35 @@ def shipped(tasks: frozenset[str]) -> list[Row]:
 def validation() -> list[Row]:
     """The prompts that models are judged by: written and labelled before any was tuned on them, never trained on."""
     return [row for lang in ("en", "zh") for row in _rows(VALIDATION / f"{lang}.jsonl")]
+
+
+def distinct(rows: Iterable[Row], progress: Progress = lambda said: None) -> tuple[list[Row], list[str]]:
+    """(rows, what each asks out of its envelope): each ask once a task, the last row of it. Says what else there was."""
+    found: dict[tuple[str, str], Row] = {}
+    empty: list[Row] = []
+    for row in rows:
+        if ask := opened(row.text):
+            found[ask, row.task] = row
+        else:
+            empty.append(row)
+    if empty:
+        progress(
+            f"{len(empty):,} rows left out that say nothing but what programs wrap around an ask, such as {printable(empty[0].place)}"
+        )
+    by_ask: dict[str, list[Row]] = {}
+    for (ask, _), row in found.items():
+        by_ask.setdefault(ask, []).append(row)
+    torn = [
+        some
+        for some in by_ask.values()
+        if len(some) > 1 and not any(set(r.accept) & {o.task for o in some} for r in some)
+    ]
+    if torn:
+        one, other = (f"{printable(r.place)} ({r.task})" for r in torn[0][:2])
+        progress(
+            f"{len(torn):,} asks stand there with different tasks, such as {one} and {other}: one of them teaches the wrong thing"
+        )
+    return list(found.values()), [ask for ask, _ in found]
 
 
 def digest(rows: Iterable[Row]) -> str:
@@ -170,6 +201,7 @@ def _row(line: str, place: str, source: str, refused: Callable[[str], str]) -> R
         _word(raw, "source", place) or source,
         _word(raw, "license", place) or "not given",
         _accepted(raw, place),
+        place=place,
     )
 
 

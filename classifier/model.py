@@ -58,6 +58,10 @@ class Linear:
         self._ones = np.ones(4 * LONGEST, np.float32)
         self._bias: list[float] = bias.tolist()
 
+    def with_evidence(self, evidence: Floats) -> "Linear":
+        """The same with another `evidence` (features,)."""
+        return Linear(self.keys, self.idf, evidence, self.weights, self.bias, self.of_body)
+
     def places(self, hashes: Hashes, body: int) -> tuple[NDArray[np.intp], int]:
         """(places, how many of them are of the body) of the known features, each once; place n is feature n - 1."""
         places = self._slots.take(slots(hashes))
@@ -153,11 +157,15 @@ class Classifier:
     def _read(self, text: str, language: str) -> list[float] | None:
         return None if is_foreign(text, language) else self.probabilities(text)
 
-    def places(self, text: str) -> tuple[NDArray[np.intp], int]:
-        """(places of the known features, how many of them are of the whole text) of a text, slips of spelling mended."""
+    def hashes(self, text: str) -> tuple[Hashes, int]:
+        """(features, how many of them are of the whole text) of a text, slips of spelling mended."""
         text = arranged(text)
         mended = self._spelling.mended(text) if self._spelling else None
-        return self.linear.places(*hashed(mended or text))
+        return hashed(mended or text)
+
+    def places(self, text: str) -> tuple[NDArray[np.intp], int]:
+        """(places of the known features, how many of them are of the whole text) of a text."""
+        return self.linear.places(*self.hashes(text))
 
     def features(self, ask: Ask) -> str:
         """What can be kept of an ask to learn from its correction: which known features it has, never its text. Of an ask

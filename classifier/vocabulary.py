@@ -12,6 +12,7 @@ from classifier.model import slots
 
 HEAD_WEIGHT = 1.5  # how much longer the head's features are than the whole text's
 FEWEST = 2  # documents that a feature must be in
+_BEYOND = "\U00010000"  # what emoji and rare signs are all read as
 
 Array = NDArray[np.float64]
 Document = tuple[Hashes, Hashes]  # what is in the whole text and in its head, each once
@@ -95,17 +96,27 @@ def extended(
 def names(vocabulary: Vocabulary, texts: Sequence[str], known: Mapping[int, str] | None = None) -> list[str]:
     """(features,) what each feature stands for: as `known`, or found again in the texts."""
     found = dict(known or {})
-    wanted = np.array(sorted(set(vocabulary.keys.tolist()) - found.keys()), np.uint64)
+    wanted = set(vocabulary.keys.tolist()) - found.keys()
     for text in texts:
-        arrangement = arranged(text)
-        hashes, _ = hashed(arrangement)
-        if np.isin(hashes, wanted).any():
-            new = dict(zip(hashes.tolist(), spelled(arrangement), strict=True))
-            found |= {h: name for h, name in new.items() if h not in found}
-            wanted = wanted[~np.isin(wanted, hashes)]
-        if not len(wanted):
+        if not wanted:
             break
+        arrangement = arranged(text)
+        hashes = hashed(arrangement)[0].tolist()
+        if not wanted.isdisjoint(hashes):
+            new = dict(zip(hashes, spelled(arrangement), strict=True))
+            found |= {h: name for h, name in new.items() if h in wanted}
+            wanted.difference_update(hashes)
     return [found[h] for h in vocabulary.keys.tolist()]
+
+
+def evident(names: Sequence[str]) -> NDArray[np.float32]:
+    """(features,) 1 for one that says anything by itself: a word, a Chinese character, or a number beside something."""
+    return np.array([_is_evidence(name) for name in names], np.float32)
+
+
+def _is_evidence(name: str) -> bool:
+    plain = [c for c in name.lstrip("\t") if c < _BEYOND]
+    return (len(plain) > 1 and any(map(str.isalnum, plain))) or any("\u3400" <= c <= "\u9fff" for c in plain)
 
 
 def _counted(documents: Sequence[Document], part: int) -> tuple[Hashes, NDArray[np.intp]]:

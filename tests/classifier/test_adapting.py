@@ -75,7 +75,7 @@ def test_corrections_move_what_they_are_about(tmp_path: Path) -> None:
     done = adapt([jsonl(tmp_path, rows)], tmp_path / "out", labels=labels)
     assert said(Classifier.load(tmp_path / "out"), text.format("nine")) == "translation"
     assert done.corrections == 7
-    assert done.corrected_after > done.corrected_before
+    assert (done.corrected_after or 0) > (done.corrected_before or 0)
     assert "corrections" in str(done)
 
 
@@ -87,6 +87,31 @@ def test_labels_from_traffic_alone_teach(tmp_path: Path) -> None:
     assert Classifier.load(tmp_path / "out").tasks == SHIPPED.tasks
     spelled = [gzip.decompress((f / "vocabulary.txt.gz").read_bytes()) for f in (ARTEFACT, tmp_path / "out")]
     assert spelled[0] == spelled[1]
+
+
+def test_what_serving_does_not_read_or_doubts_is_not_counted_as_found(tmp_path: Path) -> None:
+    foreign = [f"Как приготовить зёрфлинг {n} mealplan ёжик" for n in range(20)]
+    done = adapt([jsonl(tmp_path, [(text, "meals") for text in foreign])], tmp_path / "out", force=True)
+    assert said(Classifier.load(tmp_path / "out"), foreign[0]) == "general"
+    assert done.added[0].found == 0
+    rows = [(f"Отсортируй список {n}, please", "code") for n in range(6)]
+    done = adapt([jsonl(tmp_path, rows)], tmp_path / "out")
+    assert (done.corrections, done.corrected_before, done.corrected_after) == (6, 0, 0)
+
+
+def test_rows_that_ask_the_same_are_one(tmp_path: Path) -> None:
+    rows = [(f"<system-reminder>{n}</system-reminder> {text}", "meals") for n in range(3) for text in DINNERS]
+    rows += [("Write a Python function that adds two numbers", "code"), ("mealplan for two vegetarians", "code")]
+    heard: list[str] = []
+    done = adapt([jsonl(tmp_path, rows)], tmp_path / "out", force=True, progress=heard.append)
+    assert done.rows == 22
+    assert done.added[0].rows == 20
+    assert done.corrections == 2
+    assert "too few to say" in str(done)
+    (torn,) = [line for line in heard if "different tasks" in line]
+    assert "1 asks" in torn
+    assert "mine.jsonl:41 (meals) and " in torn
+    assert "mine.jsonl:62 (code)" in torn
 
 
 def test_labels_that_cannot_teach_are_counted(tmp_path: Path) -> None:
@@ -158,9 +183,10 @@ def test_one_more_task_leaves_the_others_and_takes_few() -> None:
     rng = np.random.default_rng(1)
     x = csr_matrix(np.vstack([rng.normal(1, 1, (30, 4)), rng.normal(-1, 1, (2_000, 4))]))
     mine = np.arange(2_030) < 30
-    beside = added(x, mine, rng.normal(0, 1, (2_030, 3)))
-    assert beside.found > 0.7
-    assert beside.taken <= 0.02
+    others = rng.normal(0, 1, (2_030, 3))
+    wins = added(x, mine, others, x).left_out > others.max(axis=1)
+    assert wins[mine].mean() > 0.7
+    assert wins[~mine].mean() <= 0.02
 
 
 def test_without_rows_that_say_otherwise_coefficients_stay() -> None:
