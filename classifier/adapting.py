@@ -1,27 +1,29 @@
 """Adapting: from a trained model to one that knows a user's own tasks and corrections too, and forgets nothing for them."""
 
 import gzip
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, vstack
+from scipy.sparse import csr_matrix
 
 from classifier import corpus
 from classifier.ask import read_text
 from classifier.corpus import Row
-from classifier.envelope import opened
 from classifier.errors import ArtefactError, CorpusError, WorseError
+from classifier.fitting import FOLDS as FOLDS_OF_ADDED
 from classifier.fitting import Array, added, corrected, linear, weights_of
+from classifier.judging import document_of, logits_of, verdicts
 from classifier.labels import Label
 from classifier.model import ARTEFACT, Classifier, Linear
-from classifier.spelling import joined
+from classifier.sifting import Sifted, sifted
+from classifier.spelling import Words, joined
 from classifier.tasks import FOLDER, load_tasks
 from classifier.training import manifest_of, write
-from classifier.vocabulary import Document, document, extended, names
+from classifier.vocabulary import Document, document, evident, extended, names
 
 COST = 0.01  # how much of its accuracy on the validation set a model may lose
 FOLDS = 3  # of corrections, to say what they teach about rows that were left out
@@ -32,8 +34,8 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class TaskScore:
-    """How well a new task is told, on rows left out: the share of its own that is found, and the share of the shipped prompts
-    of other tasks that it takes."""
+    """How well a new task is told by verdicts as they are served, on rows left out: the share of its own that is found, and
+    the share of the shipped prompts of other tasks that it takes."""
 
     task: str
     rows: int
@@ -44,31 +46,35 @@ class TaskScore:
 @dataclass(frozen=True, slots=True)
 class Adapted:
     """What adapting came to: accuracy on the shipped validation set, new tasks, and the share of corrections of known tasks
-    that the model gets right, before, and after on rows left out."""
+    whose verdict is right, before, and after on rows left out; None of too few. All of verdicts as they are served."""
 
     rows: int
     before: float
     after: float
     added: tuple[TaskScore, ...]
     corrections: int
-    corrected_before: float
-    corrected_after: float
+    corrected_before: float | None
+    corrected_after: float | None
+    left_out: tuple[str, ...] = ()  # labels from traffic that taught nothing, a line a reason
 
     def __str__(self) -> str:
         said = [
             f"{self.rows} rows of your own",
+            *self.left_out,
             f"shipped tasks, on the validation set: {self.before:.3f} right before, {self.after:.3f} after",
         ]
         said += [
-            f"{s.task}: of {s.rows} rows, each left out in turn, {s.found:.0%} are found; "
+            f"{s.task}: of {s.rows} rows, left out in {FOLDS_OF_ADDED} folds, {s.found:.0%} are found; "
             f"it takes {1000 * s.taken:.1f} in 1,000 prompts of other tasks"
             for s in self.added
         ]
-        if self.corrections:
+        if self.corrected_before is not None:
             said.append(
                 f"corrections: of {self.corrections} rows, left out in {FOLDS} folds, {self.corrected_before:.3f} right before, "
                 f"{self.corrected_after:.3f} after"
             )
+        elif self.corrections:
+            said.append(f"corrections: {self.corrections}, too few to say what they teach about others")
         return "\n".join(said)
 
 
@@ -77,7 +83,7 @@ def adapt(
     out: Path,
     tasks: Path | None = None,
     base: Path | None = None,
-    labels: Sequence[Label] = (),
+    labels: Sequence[Label] | None = None,
     force: bool = False,
     progress: Progress = lambda said: None,
 ) -> Adapted:
@@ -89,114 +95,157 @@ def adapt(
     model, spelled = Classifier.load(base), _spelled(base or ARTEFACT)
     files = load_tasks(tasks, least=1) if tasks else ()
     known = [*model.tasks, *sorted({t.name for t in files} - set(model.tasks))]
-    own = [_opened(r) for r in corpus.examples(files) + corpus.cues(files) + corpus.read(data, None)]
+    own = _own(corpus.examples(files) + corpus.cues(files) + corpus.read(data, None), progress)
     known += sorted({r.task for r in own} - set(known))
-    found = [label for label in labels if label.task in known]
+    traffic = sifted(labels or (), known, model.linear.keys)
     few = next((t for t in known[len(model.tasks) :] if sum(r.task == t for r in own) < FEWEST), None)
     if few:
         raise CorpusError(f"the new task {few} has fewer than {FEWEST} examples; 10 to 50 are a good number")
-    if not own and not found:
-        raise CorpusError("nothing to learn from: give --data, --tasks or --from-traffic")
-    rows = own + [Row("", label.task, label.language, "traffic", "own", own=True) for label in found]
-    texts = [document(r.text) for r in own]
-    documents = texts + [label.document(model.linear.keys) for label in found]
-    replayed = _replayed(model.tasks)
+    if not own and not traffic.rows:
+        raise CorpusError(f"nothing to learn from: {_nothing(labels, traffic)}")
+    rows = own + traffic.rows
+    replayed = _replayed(model.tasks, {r.text for r in own})
     progress(f"{len(rows)} rows of your own beside {len(replayed)} shipped ones")
     if not replayed:
         raise CorpusError(
             "the base knows none of the shipped tasks, so there is nothing to hold yours against; train anew with --from-scratch"
         )
-    learner = _Learner(model, known, texts, replayed)
-    corrections, before, after = learner.judge(rows, documents, progress)
-    progress("fitting on all rows")
-    fitted, scores = learner.fit(rows, documents)
-    right, will_be = (
-        _validated(model),
-        _validated(Classifier({**model.manifest, "labels": known}, fitted, "", model.words)),
-    )
+    texts = [r.text for r in own]
+    learner = _Learner(model, known, _Material(replayed, rows, texts, traffic.documents, joined(model.words, texts)))
+    told = names(learner.vocabulary, texts, dict(zip(model.linear.keys.tolist(), spelled, strict=True)))
+    fitted, scores, corrections = learner.fit(evident(told), progress)
+    manifest = {**model.manifest, "labels": known}
+    after = Classifier(manifest, fitted, "", learner.material.words)
+    right, will_be = _validated(model), _validated(after)
     if right - will_be > COST and not force:
         raise WorseError(
             f"on the validation set {right:.3f} of the shipped tasks were right before and {will_be:.3f} would be after: more "
             f"than {COST} is lost, and nothing was written. Look for rows whose task is not what they ask for; --force writes "
             "it anyway"
         )
-    adapted = Adapted(len(rows), right, will_be, scores, corrections, before, after)
-    told = names(learner.vocabulary, [r.text for r in own], dict(zip(model.linear.keys.tolist(), spelled, strict=True)))
-    words = joined(model.words, [r.text for r in own])
-    write(out, fitted, told, words, _manifest(model, known, rows, adapted))
+    adapted = Adapted(len(rows), right, will_be, scores, *corrections, traffic.said)
+    write(out, fitted, told, after.words, _manifest(model, known, rows, adapted))
     Classifier.load(out)
     return adapted
+
+
+class _Material:
+    """What a model is fitted on to: replayed rows first, then one's own. `documents` are what is fitted, `served` how a
+    verdict reads the same rows. Labels from traffic have been read by a verdict when they were kept."""
+
+    def __init__(
+        self,
+        replayed: Sequence[Row],
+        rows: Sequence[Row],
+        texts: Sequence[str],
+        kept: Sequence[Document],
+        words: Words,
+    ) -> None:
+        self.rows, self.replayed, self.words = [*replayed, *rows], len(replayed), words
+        self.texts = [document(t) for t in texts]
+        self.documents = [*(document(r.text) for r in replayed), *self.texts, *kept]
+        self._asks = [*(r.text for r in replayed), *texts]
+        self._kept = kept
+
+    def served(self, model: Classifier, rows: Iterable[int]) -> list[Document]:
+        """Rows as a model's verdicts read them."""
+        asks = len(self._asks)
+        return [document_of(model, self._asks[n]) if n < asks else self._kept[n - asks] for n in rows]
 
 
 class _Learner:
     """Fits a model on: first what it knows, if rows correct it, then each new task beside that."""
 
-    def __init__(
-        self, model: Classifier, known: Sequence[str], texts: Sequence[Document], replayed: Sequence[Row]
-    ) -> None:
+    def __init__(self, model: Classifier, known: Sequence[str], material: _Material) -> None:
         base = model.linear
-        self.known, self.old, self.replayed = list(known), len(model.tasks), list(replayed)
-        documents = [document(r.text) for r in replayed]
-        self.vocabulary, places = extended(
-            base.keys, base.idf.astype(np.float64), base.of_body, texts, len(documents) + len(texts)
-        )
-        self._x = self.vocabulary.rows(documents)
+        self.model, self.known, self.old, self.material = model, list(known), len(model.tasks), material
+        among = material.replayed + len(material.texts)
+        self.vocabulary, places = extended(base.keys, base.idf.astype(np.float64), base.of_body, material.texts, among)
+        self._x = self.vocabulary.rows(material.documents)
+        self._y = np.array([self.known.index(r.task) for r in material.rows])
+        self._replayed = np.arange(len(self._y)) < material.replayed
         self._before = np.zeros((len(self.vocabulary.keys) + 1, self.old))
         self._before[places] = base.weights / self.vocabulary.scale[places, None]
         self._before[-1] = base.bias
 
-    def fit(self, rows: Sequence[Row], documents: Sequence[Document]) -> tuple[Linear, tuple[TaskScore, ...]]:
-        """The model with these rows, and how well each new task is told."""
-        w, scores = self._corrected(rows, documents), []
-        y, x = self._all(rows, documents)
-        for task in range(self.old, len(self.known)):
-            seen = (y < self.old) | (y == task)
-            of_old = x[seen] @ w[:-1, : self.old] + w[-1, : self.old]
-            beside = added(x[seen], y[seen] == task, of_old)
+    def fit(
+        self, evidence: NDArray[np.float32], progress: Progress
+    ) -> tuple[Linear, tuple[TaskScore, ...], tuple[int, float | None, float | None]]:
+        """(the model with these rows, how well each new task is told, (rows that correct what is known, share right before,
+        share right after)); all on rows left out, by verdicts as they are served."""
+        y, old = self._y, self.old
+        reader = Classifier(self.model.manifest, self.model.linear, "", self.material.words)
+        served = self.vocabulary.rows(self.material.served(reader, range(len(y))))
+        corrections = np.flatnonzero((y < old) & ~self._replayed)
+        w = self._corrected(corrections)
+        logits = served @ w[:-1] + w[-1]
+        if len(corrections) >= FOLDS:
+            logits[corrections] = self._left_out(corrections, served, progress)
+        for task in range(old, len(self.known)):
+            progress(f"new task {task - old + 1} of {len(self.known) - old}: {self.known[task]}")
+            seen = (y < old) | (y == task)
+            of_old = self._x[seen] @ w[:-1, :old] + w[-1, :old]
+            beside = added(self._x[seen], y[seen] == task, of_old, served[seen])
             w = np.column_stack([w, np.append(beside.coefficients, beside.bias)])
-            scores.append(TaskScore(self.known[task], int((y == task).sum()), beside.found, beside.taken))
-        return linear(self.vocabulary, w[:-1], w[-1]), tuple(scores)
+            logits = np.column_stack([logits, served @ beside.coefficients + beside.bias])
+            logits[seen, task] = beside.left_out
+        logits[served @ evidence == 0] = np.nan
+        said = np.array(self._said(logits, self.known))
+        fitted = linear(self.vocabulary, w[:-1], w[-1]).with_evidence(evidence)
+        return fitted, tuple(self._score(task, said) for task in self.known[old:]), self._judged(corrections, said)
 
-    def judge(self, rows: Sequence[Row], documents: Sequence[Document], progress: Progress) -> tuple[int, float, float]:
-        """(rows that correct what is known, share right before, share right after) with each row left out once."""
-        of = [n for n, r in enumerate(rows) if r.task in self.known[: self.old]]
-        if len(of) < FOLDS:
-            return len(of), 0.0, 0.0
-        truth, x = (
-            np.array([self.known.index(rows[n].task) for n in of]),
-            self.vocabulary.rows([documents[n] for n in of]),
+    def _score(self, task: str, said: NDArray[np.str_]) -> TaskScore:
+        mine = self._y == self.known.index(task)
+        return TaskScore(
+            task, int(mine.sum()), float((said[mine] == task).mean()), float((said[self._replayed] == task).mean())
         )
-        fold = np.random.default_rng(0).permutation(len(of)) % FOLDS
-        said = np.empty(len(of), np.int_)
+
+    def _judged(self, rows: NDArray[np.intp], said: NDArray[np.str_]) -> tuple[int, float | None, float | None]:
+        if len(rows) < FOLDS:
+            return len(rows), None, None
+        truth = np.array([self.known[n] for n in self._y[rows]])
+        before = self._said(logits_of(self.model, self.material.served(self.model, rows)), self.model.tasks)
+        return len(rows), float((np.array(before) == truth).mean()), float((said[rows] == truth).mean())
+
+    def _said(self, logits: Array, tasks: Sequence[str]) -> list[str]:
+        manifest = self.model.manifest
+        return verdicts(logits, tasks, float(manifest["temperature"]), float(manifest["threshold"]))[0]
+
+    def _left_out(self, rows: NDArray[np.intp], served: csr_matrix, progress: Progress) -> Array:
+        """(rows, old tasks) log-odds of corrections, each by a fit without the row."""
+        fold = np.random.default_rng(0).permutation(len(rows)) % FOLDS
+        logits = np.empty((len(rows), self.old))
         for f in range(FOLDS):
             progress(f"corrections: fold {f + 1} of {FOLDS}")
-            seen = [of[i] for i in np.flatnonzero(fold != f)]
-            w = self._corrected([rows[n] for n in seen], [documents[n] for n in seen])
-            said[fold == f] = (x[fold == f] @ w[:-1] + w[-1]).argmax(axis=1)
-        before = (x @ self._before[:-1] + self._before[-1]).argmax(axis=1)
-        return len(of), float((before == truth).mean()), float((said == truth).mean())
+            w = self._corrected(rows[fold != f])
+            logits[fold == f] = served[rows[fold == f]] @ w[:-1] + w[-1]
+        return logits
 
-    def _all(self, rows: Sequence[Row], documents: Sequence[Document]) -> tuple[NDArray[np.int_], csr_matrix]:
-        y = np.array([self.known.index(r.task) for r in [*self.replayed, *rows]])
-        return y, vstack([self._x, self.vocabulary.rows(documents)]).tocsr()
-
-    def _corrected(self, rows: Sequence[Row], documents: Sequence[Document]) -> Array:
-        of = [n for n, r in enumerate(rows) if r.task in self.known[: self.old]]
-        if not of:
+    def _corrected(self, rows: NDArray[np.intp]) -> Array:
+        """Coefficients of the old tasks, fitted on to replayed rows and these."""
+        if not len(rows):
             return self._before
-        seen = [rows[n] for n in of]
-        y, x = self._all(seen, [documents[n] for n in of])
-        return corrected(x, y, weights_of([*self.replayed, *seen]), self._before)
+        seen = np.concatenate([np.flatnonzero(self._replayed), rows])
+        return corrected(self._x[seen], self._y[seen], weights_of([self.material.rows[n] for n in seen]), self._before)
 
 
-def _opened(row: Row) -> Row:
-    return replace(row, text=opened(row.text), own=True)
+def _nothing(labels: Sequence[Label] | None, traffic: Sifted) -> str:
+    if labels is None:
+        return "give --data, --tasks or --from-traffic"
+    return (
+        "; ".join(traffic.said)
+        or "the store has kept no corrections; `keep_corrections: true` in setpoint.yaml keeps them"
+    )
 
 
-def _replayed(known: Sequence[str]) -> list[Row]:
-    """The shipped prompts, so that what was known is seen again."""
+def _own(rows: Sequence[Row], progress: Progress) -> list[Row]:
+    return [replace(row, text=ask, own=True) for row, ask in zip(*corpus.distinct(rows, progress), strict=True)]
+
+
+def _replayed(known: Sequence[str], but: Collection[str]) -> list[Row]:
+    """The shipped prompts, so that what was known is seen again, but for asks that are said anew."""
     rows = corpus.shipped(frozenset(known)) + corpus.examples(load_tasks(FOLDER))
-    return [_opened(r) for r in rows if r.task in known]
+    return [row for row in _own([r for r in rows if r.task in known], lambda said: None) if row.text not in but]
 
 
 def _validated(model: Classifier) -> float:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from classifier.ask import Ask, read_messages, read_text
+from classifier.envelope import opened
 from classifier.errors import CorpusError
 from classifier.language import language_of
 from classifier.tables import printable, shortened
 from classifier.tasks import Task
+from classifier.verdict import GENERAL, is_task
 
 PROMPTS = Path(__file__).parent / "prompts"  # written for this project, each by hand and with its task
 VALIDATION = Path(__file__).parent / "validation"
@@ -34,6 +36,7 @@ class Row:
     license: str
     accept: tuple[str, ...] = ()  # other tasks that a fair judge would grant
     own: bool = False  # written for its task, one by one
+    place: str = ""  # its file and line
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Labelled:
 def examples(tasks: Iterable[Task]) -> list[Row]:
     """The examples of the task files."""
     return [
-        Row(text, task.name, lang, OWN_EXAMPLES, OWN_LICENCE, own=True)
+        Row(text, task.name, lang, OWN_EXAMPLES, OWN_LICENCE, own=True, place=f"the examples of {task.name}")
         for task in tasks
         for lang, texts in task.examples.items()
         for text in texts
@@ -61,7 +64,7 @@ def examples(tasks: Iterable[Task]) -> list[Row]:
 def cues(tasks: Iterable[Task]) -> list[Row]:
     """The cues of the task files as prompts of a few words."""
     return [
-        Row(cue, task.name, lang, OWN_EXAMPLES, OWN_LICENCE, own=True)
+        Row(cue, task.name, lang, OWN_EXAMPLES, OWN_LICENCE, own=True, place=f"the cues of {task.name}")
         for task in tasks
         for lang, words in task.cues.items()
         for cue in words
@@ -71,20 +74,49 @@ def cues(tasks: Iterable[Task]) -> list[Row]:
 def read(paths: Sequence[Path], tasks: frozenset[str] | None) -> list[Row]:
     """Rows of JSONL files: {"text", "task"} and optionally accept, lang, source, license. Raises CorpusError by file and line.
 
-    Any name of a task is taken where `tasks` is None.
+    Where `tasks` is None, any task is taken that can be one.
     """
-    return [row for path in paths for row in _rows(path, tasks)]
+    return [row for path in paths for row in _rows(path, lambda task: _refused(task, tasks))]
 
 
 def shipped(tasks: frozenset[str]) -> list[Row]:
     """The prompts that are shipped, as far as their tasks are known."""
-    rows = [row for path in sorted(PROMPTS.glob("*.jsonl")) for row in _rows(path, None)]
+    rows = [row for path in sorted(PROMPTS.glob("*.jsonl")) for row in _rows(path)]
     return [replace(row, own=True, license=OWN_LICENCE) for row in rows if row.task in tasks]
 
 
 def validation() -> list[Row]:
     """The prompts that models are judged by: written and labelled before any was tuned on them, never trained on."""
-    return [row for lang in ("en", "zh") for row in _rows(VALIDATION / f"{lang}.jsonl", None)]
+    return [row for lang in ("en", "zh") for row in _rows(VALIDATION / f"{lang}.jsonl")]
+
+
+def distinct(rows: Iterable[Row], progress: Progress = lambda said: None) -> tuple[list[Row], list[str]]:
+    """(rows, what each asks out of its envelope): each ask once a task, the last row of it. Says what else there was."""
+    found: dict[tuple[str, str], Row] = {}
+    empty: list[Row] = []
+    for row in rows:
+        if ask := opened(row.text):
+            found[ask, row.task] = row
+        else:
+            empty.append(row)
+    if empty:
+        progress(
+            f"{len(empty):,} rows left out that say nothing but what programs wrap around an ask, such as {printable(empty[0].place)}"
+        )
+    by_ask: dict[str, list[Row]] = {}
+    for (ask, _), row in found.items():
+        by_ask.setdefault(ask, []).append(row)
+    torn = [
+        some
+        for some in by_ask.values()
+        if len(some) > 1 and not any(set(r.accept) & {o.task for o in some} for r in some)
+    ]
+    if torn:
+        one, other = (f"{printable(r.place)} ({r.task})" for r in torn[0][:2])
+        progress(
+            f"{len(torn):,} asks stand there with different tasks, such as {one} and {other}: one of them teaches the wrong thing"
+        )
+    return list(found.values()), [ask for ask, _ in found]
 
 
 def digest(rows: Iterable[Row]) -> str:
@@ -114,9 +146,18 @@ def labelled(path: Path, progress: Progress = lambda said: None) -> Iterator[Lab
         )
 
 
-def _rows(path: Path, tasks: frozenset[str] | None) -> Iterator[Row]:
+def _rows(path: Path, refused: Callable[[str], str] = lambda task: "") -> Iterator[Row]:
+    """The rows of a file; `refused` says why a task is none, empty where it is one."""
     for number, line in _lines(path):
-        yield _row(line, f"{path}:{number}", path.stem, tasks)
+        yield _row(line, f"{path}:{number}", path.stem, refused)
+
+
+def _refused(task: str, tasks: frozenset[str] | None) -> str:
+    if tasks is not None:
+        return "" if task in tasks else f"has no file; the tasks are {', '.join(sorted(tasks))}"
+    if task == GENERAL:
+        return "is what abstaining is called; leave such rows out, or choose another name"
+    return "" if is_task(task) else "is no name for one: two to 41 small letters, digits and _, a letter first"
 
 
 def _lines(path: Path, progress: Progress = lambda said: None) -> Iterator[tuple[int, str]]:
@@ -146,11 +187,13 @@ def _object(line: str, place: str) -> dict[str, Any]:
     return raw
 
 
-def _row(line: str, place: str, source: str, tasks: frozenset[str] | None) -> Row:
+def _row(line: str, place: str, source: str, refused: Callable[[str], str]) -> Row:
     raw = _object(line, place)
     text, task = _text(raw, place), raw.get("task")
-    if not isinstance(task, str) or (tasks is not None and task not in tasks):
-        raise CorpusError(f"{place}: the task {task!r} has no file; the tasks are {', '.join(sorted(tasks or ()))}")
+    if not isinstance(task, str):
+        raise CorpusError(f'{place}: lacks a "task" that is a name')
+    if why := refused(task):
+        raise CorpusError(f"{place}: the task {shortened(json.dumps(task), 60)} {why}")
     return Row(
         text,
         task,
@@ -158,6 +201,7 @@ def _row(line: str, place: str, source: str, tasks: frozenset[str] | None) -> Ro
         _word(raw, "source", place) or source,
         _word(raw, "license", place) or "not given",
         _accepted(raw, place),
+        place=place,
     )
 
 

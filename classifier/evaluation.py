@@ -42,7 +42,7 @@ class Scores:
         when_sure = "" if self.right_when_sure is None else f"{self.right_when_sure:.3f} right on "
         return (
             f"{self.rows} rows: accuracy {self.accuracy:.3f}{lenient}, macro-F1 {self.macro_f1:.3f}, calibration error "
-            f"{self.ece:.3f}, at confidence ≥ {SURE} {when_sure}{self.sure:.0%}"
+            f"{self.ece:.3f}, at confidence ≥ {SURE} {when_sure}{self.sure:.0%}, abstained {self.abstained:.0%}"
         )
 
 

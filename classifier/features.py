@@ -21,6 +21,7 @@ BEGINNING = 3  # tokens: the text begins with one, with two, with three
 
 # An instruction that stands below what it is about. It counts as the head.
 _LONG, _LINE = 40, 200  # characters from which on a text has a below, and that an instruction has at most
+_BROKEN = 25  # characters that a line has at least where it was broken: 50 columns of Chinese
 _INSTRUCTS = re.compile(
     r"\s*(?:please|pls|can you|could you|summari|translat|rewrite|rephrase|extract|classify|explain|list|give|answer|fix|find|"
     r"tell|write|turn|convert|what|why|how|who|when|where|which|is|are|does|do|"
@@ -124,7 +125,14 @@ def arranged(text: str) -> str:
     last = text[line + 1 :]
     if line < 0 or len(last) > _LINE or not (_INSTRUCTS.match(last) or _ASKS.search(last)):
         return text
+    if _goes_on(text[text.rfind("\n", 0, line) + 1 : line].rstrip(), last):
+        return text
     first = text[: text.find("\n")]
     if len(first) <= _LINE and (_INSTRUCTS.match(first) or _ASKS.search(first)):
         return text
     return f"{last}\n{text[:line]}"
+
+
+def _goes_on(line: str, last: str) -> bool:
+    """Whether the last line is the end of a sentence that was broken, as mails and terminals do."""
+    return len(line) >= _BROKEN and line[-1].isalnum() and not last[:1].isupper()

@@ -19,6 +19,7 @@ FEATURES = 45_000
 STRENGTH = 4.0  # inverse regularisation; 3 and 6 are as right on sources left out, within noise
 PLENTY = 25  # rows of one task in one source; more of the same count for less
 TRUST = 3.0  # what a prompt written and labelled for its task counts, against one that has its label from its source
+_NEVER = 100.0  # log-odds
 
 # One more task beside fitted ones, chosen with bench/user_tasks.py: a smaller strength or share finds less at the same cost; to
 # take more finds more, and costs the shipped tasks more than the point that a model may lose.
@@ -44,16 +45,18 @@ def weights_of(rows: Sequence[Row]) -> Array:
 
 
 def fit(rows: Sequence[Row], documents: Sequence[Document], labels: Sequence[str]) -> tuple[Vocabulary, Linear]:
-    """Fit on the features that tell tasks apart best."""
+    """Fit on the features that tell tasks apart best. A label without rows is never the likeliest; two need some."""
     y, sample = np.array([labels.index(r.task) for r in rows]), weights_of(rows)
-    vocabulary = chosen(documents, y, sample, FEATURES)
+    vocabulary = chosen(documents, np.unique(y, return_inverse=True)[1], sample, FEATURES)
     fitted = LogisticRegression(C=STRENGTH, max_iter=200, tol=1e-3).fit(
         vocabulary.rows(documents), y, sample_weight=sample
     )
     coef, bias = fitted.coef_, fitted.intercept_
-    if len(labels) == 2:  # scikit-learn keeps one row for two
+    if len(fitted.classes_) == 2:  # scikit-learn keeps one row for two
         coef, bias = np.vstack([-coef, coef]), np.array([0.0, bias[0]])
-    return vocabulary, linear(vocabulary, coef.T, bias)
+    all_coef, all_bias = np.zeros((len(labels), coef.shape[1])), np.full(len(labels), bias.min() - _NEVER)
+    all_coef[fitted.classes_], all_bias[fitted.classes_] = coef, bias
+    return vocabulary, linear(vocabulary, all_coef.T, all_bias)
 
 
 def corrected(x: csr_matrix, y: NDArray[np.int_], sample: Array, before: Array) -> Array:
@@ -82,17 +85,16 @@ def corrected(x: csr_matrix, y: NDArray[np.int_], sample: Array, before: Array) 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """One more task: its coefficients (features,) and bias; on rows left out, the share of its own that is `found` and the
-    share of the others' rows that is `taken`."""
+    """One more task: its coefficients (features,) and bias, and its log-odds `left_out` (rows,), each by a fit without the row."""
 
     coefficients: Array
     bias: float
-    found: float
-    taken: float
+    left_out: Array
 
 
-def added(x: csr_matrix, mine: NDArray[np.bool_], others: Array) -> Beside:
-    """One more task beside fitted ones, whose log-odds (rows, tasks) stay what they are.
+def added(x: csr_matrix, mine: NDArray[np.bool_], others: Array, served: csr_matrix) -> Beside:
+    """One more task beside fitted ones, whose log-odds (rows, tasks) stay what they are; `served` are the rows as serving
+    reads them, and only judged.
 
     Against all of them together it is a logistic regression with an offset, and its rows weigh SHARE of all. The bias is then
     set on rows left out in FOLDS folds, so that it takes no more than TAKEN of the others' rows from them.
@@ -102,14 +104,14 @@ def added(x: csr_matrix, mine: NDArray[np.bool_], others: Array) -> Beside:
     for which in (mine, ~mine):
         fold[which] = np.random.default_rng(0).permutation(int(which.sum())) % FOLDS
     whole = _beside(x, mine, rival)
-    margin = np.empty(len(mine))
+    margin, left_out = np.empty(len(mine)), np.empty(len(mine))
     for n in range(FOLDS):
         kept, left = fold != n, fold == n
         w = _beside(x[kept], mine[kept], rival[kept], whole) if mine[kept].any() else whole
         margin[left] = x[left] @ w[:-1] + w[-1] - best[left]
+        left_out[left] = served[left] @ w[:-1] + w[-1]
     bar = float(np.quantile(margin[~mine], 1 - TAKEN))
-    found, taken = (float((margin[which] > bar).mean()) for which in (mine, ~mine))
-    return Beside(whole[:-1], float(whole[-1]) - bar, found, taken)
+    return Beside(whole[:-1], float(whole[-1]) - bar, left_out - bar)
 
 
 def _beside(x: csr_matrix, mine: NDArray[np.bool_], rival: Array, start: Array | None = None) -> Array:
@@ -128,7 +130,7 @@ def _beside(x: csr_matrix, mine: NDArray[np.bool_], rival: Array, start: Array |
 
 
 def linear(vocabulary: Vocabulary, coefficients: Array, bias: Array) -> Linear:
-    """What is served, from `coefficients` (features, tasks) over the vocabulary's rows."""
+    """What is served, from `coefficients` (features, tasks) over the vocabulary's rows. Every feature counts as evidence."""
     return Linear(
         vocabulary.keys,
         vocabulary.idf.astype(np.float32),

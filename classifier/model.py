@@ -4,8 +4,6 @@ import hashlib
 import io
 import json
 import math
-import zipfile
-import zlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +20,7 @@ from classifier.followup import is_follow_up
 from classifier.labels import packed
 from classifier.language import is_foreign, language_of
 from classifier.spelling import Spelling, Words
-from classifier.verdict import GENERAL, Verdict
+from classifier.verdict import GENERAL, Verdict, is_task
 
 ARTEFACT = Path(__file__).parent / "artefact"
 FILES = ("manifest.json", "model.npz")
@@ -31,6 +29,8 @@ SLOTS = 19  # bits: a hash is looked up by its first ones; training keeps one fe
 REMEMBERED = 2_048  # recent texts: a repeated prompt is a look-up
 REMEMBERED_LONGEST = 2_000  # characters: long texts would fill the memory, and seldom come again
 RUNNERS_UP = 3
+TEMPERATURES = (0.01, 100)  # beyond, confidence is 1 or all alike whatever the prompt; training finds 0.2 to 5
+_AGAIN = "train it again with `setpoint train`"
 
 Floats = NDArray[np.float32]
 
@@ -57,6 +57,10 @@ class Linear:
         self._order = np.arange(4 * LONGEST)
         self._ones = np.ones(4 * LONGEST, np.float32)
         self._bias: list[float] = bias.tolist()
+
+    def with_evidence(self, evidence: Floats) -> "Linear":
+        """The same with another `evidence` (features,)."""
+        return Linear(self.keys, self.idf, evidence, self.weights, self.bias, self.of_body)
 
     def places(self, hashes: Hashes, body: int) -> tuple[NDArray[np.intp], int]:
         """(places, how many of them are of the body) of the known features, each once; place n is feature n - 1."""
@@ -109,11 +113,13 @@ class Classifier:
                     arrays[n].astype(np.float32) for n in ("idf", "evidence", "weights", "bias")
                 )
                 words = Words(arrays["words"].tobytes().decode().split("\n"), int(arrays["targets"]))
-        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as e:
+        except Exception as e:  # there is no end to what damaged files make numpy and zipfile raise
             raise ArtefactError(
                 f"{folder}: is not a classifier artefact: {e}; `setpoint train --out {folder}` makes one"
             ) from e
         _check(folder, manifest, keys, idf, evidence, weights, bias, of_body)
+        if not 0 <= words.targets <= len(words.words):
+            raise ArtefactError(f"{folder}: has fewer words than slips are taken for; {_AGAIN}")
         digest = hashlib.sha256(b"".join(contents.values())).hexdigest()[:12]
         return cls(manifest, Linear(keys, idf, evidence, weights, bias, of_body), digest, words)
 
@@ -151,15 +157,20 @@ class Classifier:
     def _read(self, text: str, language: str) -> list[float] | None:
         return None if is_foreign(text, language) else self.probabilities(text)
 
-    def places(self, text: str) -> tuple[NDArray[np.intp], int]:
-        """(places of the known features, how many of them are of the whole text) of a text, slips of spelling mended."""
+    def hashes(self, text: str) -> tuple[Hashes, int]:
+        """(features, how many of them are of the whole text) of a text, slips of spelling mended."""
         text = arranged(text)
         mended = self._spelling.mended(text) if self._spelling else None
-        return self.linear.places(*hashed(mended or text))
+        return hashed(mended or text)
+
+    def places(self, text: str) -> tuple[NDArray[np.intp], int]:
+        """(places of the known features, how many of them are of the whole text) of a text."""
+        return self.linear.places(*self.hashes(text))
 
     def features(self, ask: Ask) -> str:
-        """What can be kept of an ask to learn from its correction: which known features it has, never its text."""
-        places, of_body = self.places(ask.text)
+        """What can be kept of an ask to learn from its correction: which known features it has, never its text. Of an ask
+        in another language nothing: no verdict looks at it."""
+        places, of_body = self.places("" if is_foreign(ask.text, ask.language) else ask.text)
         keys = self.linear.keys[places - 1]
         return packed(ask.language, keys[:of_body], keys[of_body:])
 
@@ -195,22 +206,22 @@ def _check(
     bias: Floats,
     of_body: int,
 ) -> None:
-    again = "train it again with `setpoint train`"
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ArtefactError(f"{folder}: was made by another version of Setpoint; {again}")
+        raise ArtefactError(f"{folder}: was made by another version of Setpoint; {_AGAIN}")
     labels = manifest.get("labels")
-    if not isinstance(labels, list) or not all(isinstance(t, str) for t in labels):
-        raise ArtefactError(f"{folder}: its manifest lacks labels; {again}")
-    if not all(_is_number(manifest.get(k)) for k in ("temperature", "threshold")) or manifest["temperature"] <= 0:
-        raise ArtefactError(f"{folder}: its manifest lacks a temperature > 0 or a threshold; {again}")
+    if not isinstance(labels, list) or not labels or not all(map(is_task, labels)) or len(set(labels)) < len(labels):
+        raise ArtefactError(f"{folder}: its manifest lacks labels that are names of tasks, each once; {_AGAIN}")
+    for key, low, high in (("temperature", *TEMPERATURES), ("threshold", 0, 1)):
+        if not _is_number(manifest.get(key), low, high):
+            raise ArtefactError(f"{folder}: its manifest lacks a {key} from {low} to {high}; {_AGAIN}")
     shapes = (idf.shape, evidence.shape, weights.shape, bias.shape)
-    if shapes != (keys.shape, keys.shape, (len(keys), len(labels)), (len(labels),)):
-        raise ArtefactError(f"{folder}: its arrays do not belong together; {again}")
+    if keys.ndim != 1 or shapes != (keys.shape, keys.shape, (len(keys), len(labels)), (len(labels),)):
+        raise ArtefactError(f"{folder}: its arrays do not belong together; {_AGAIN}")
     if not all(np.isfinite(a).all() for a in (idf, evidence, weights, bias)):
-        raise ArtefactError(f"{folder}: has weights that are no numbers; {again}")
+        raise ArtefactError(f"{folder}: has weights that are no numbers; {_AGAIN}")
     if len(np.unique(slots(keys))) != len(keys) or not 0 <= of_body <= len(keys):
-        raise ArtefactError(f"{folder}: has more features than places for them; {again}")
+        raise ArtefactError(f"{folder}: has more features than places for them; {_AGAIN}")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _is_number(value: Any, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high

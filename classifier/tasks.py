@@ -7,8 +7,10 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from classifier.envelope import opened
 from classifier.errors import TasksError
-from classifier.verdict import GENERAL
+from classifier.tables import printable, shortened
+from classifier.verdict import GENERAL, TASK
 
 FOLDER = Path(__file__).parent / "tasks"
 
@@ -16,7 +18,7 @@ FOLDER = Path(__file__).parent / "tasks"
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    task: str = Field(pattern=r"^[a-z][a-z0-9_]{1,40}$")
+    task: str = Field(pattern=TASK)
     description: str = Field(min_length=1)
     cues: dict[str, list[str]] = Field(default_factory=dict)
     examples: dict[str, list[str]] = Field(min_length=1)
@@ -51,11 +53,31 @@ def load_tasks(folder: Path | None = None, least: int = 2) -> tuple[Task, ...]:
 
 def _load(file: Path) -> Task:
     try:
-        found = _File.model_validate(yaml.safe_load(file.read_text("utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
+        raw = yaml.safe_load(file.read_text("utf-8"))
+    # A date that is none is a ValueError, and what is nested without end a RecursionError.
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as e:
         raise TasksError(f"{file}: cannot be read: {e}") from e
+    if not isinstance(raw, dict):
+        raise TasksError(f"{file}: is not a mapping; write task, description and examples")
+    try:
+        found = _File.model_validate(raw)
     except ValidationError as e:
         first = e.errors()[0]
         raise TasksError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from e
+    for key, given in (("cues", found.cues), ("examples", found.examples)):
+        _require_asks(file, key, given)
     cues = {lang: tuple(c.lower() for c in words) for lang, words in found.cues.items()}
     return Task(found.task, found.description, cues, {lang: tuple(x) for lang, x in found.examples.items()})
+
+
+def _require_asks(file: Path, key: str, given: Mapping[str, list[str]]) -> None:
+    """Each must say something to those who read it: training, and rules that look for it in a text."""
+    for lang, texts in given.items():
+        for number, text in enumerate(texts, 1):
+            if not text.strip():
+                raise TasksError(f"{file}: {key}.{lang}: number {number} is blank")
+            if not opened(text):
+                raise TasksError(
+                    f"{file}: {key}.{lang}: number {number} is nothing but what a program wraps around an ask, and that is "
+                    f"taken off: {shortened(printable(text), 60)}"
+                )

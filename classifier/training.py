@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
 from classifier import corpus
-from classifier.calibration import THRESHOLD, softmax, temperature_of, threshold_of
+from classifier.calibration import THRESHOLD, temperature_of, threshold_of
 from classifier.corpus import Row
 from classifier.envelope import opened
 from classifier.errors import CorpusError
 from classifier.evaluation import Scores, confusion, score
-from classifier.features import arranged, hashed
 from classifier.fitting import fit
+from classifier.judging import document_of, is_known, logits_of, verdicts
 from classifier.model import FORMAT, Classifier, Linear
 from classifier.spelling import Words, counted
 from classifier.tasks import FOLDER, load_tasks
-from classifier.vocabulary import Document, document, names
+from classifier.vocabulary import Document, document, evident, names
 
 FOLDS = 8
 FEWEST_SOURCES = 5
@@ -37,7 +37,8 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What training came to. The scores are of sources that the scored model had not seen."""
+    """What training came to. The scores are of verdicts as they would be served, abstentions among them, on sources that the
+    scored model had not seen."""
 
     rows: int
     sources: int
@@ -63,49 +64,70 @@ def train(tasks: Path, data: Sequence[Path], out: Path, progress: Progress = lam
     labels = [t.name for t in known]
     shipped = corpus.shipped(frozenset(labels)) if tasks == FOLDER else []  # they follow the shipped tasks' borders
     rows = corpus.examples(known) + shipped + corpus.read(data, frozenset(labels))
-    rows = list({(r.text, r.task): r for r in rows}.values())
+    rows, texts = corpus.distinct(rows, progress)
     missing = set(labels) - {r.task for r in rows}
     if missing:
         raise CorpusError(f"no example of {', '.join(sorted(missing))}")
-    texts = [opened(r.text) for r in rows]
     progress(f"{len(rows)} rows of {len({r.source for r in rows})} sources")
     documents = [document(t) for t in texts]
-    held, said = _out_of_source(rows, documents, labels, progress)
+    held, said = _out_of_source(rows, texts, documents, labels, progress)
     progress("training on all rows")
-    vocabulary, linear = fit(rows, documents, labels)
-    temperature, threshold = _calibrated(said, held, labels, linear if tasks == FOLDER else None)
-    report = _report(rows, held, said, labels, temperature)
+    model, spelled = _fitted(rows, texts, documents, labels)
+    temperature, threshold = _calibrated(said, held, labels, model if tasks == FOLDER else None)
+    report = _report(rows, held, said, labels, temperature, threshold)
     scores = {"all": report.scores and asdict(report.scores), **{k: asdict(s) for k, s in report.languages.items()}}
-    spelled = names(vocabulary, texts)
     manifest = manifest_of(rows, labels, temperature, threshold, scores)
-    write(out, linear, spelled, counted(texts, spelled[: linear.of_body]), manifest)
+    write(out, model.linear, spelled, model.words, manifest)
     Classifier.load(out)
     return report
 
 
+def _fitted(
+    rows: Sequence[Row], texts: Sequence[str], documents: Sequence[Document], labels: Sequence[str]
+) -> tuple[Classifier, list[str]]:
+    """(the model that these rows make, without a scale and a threshold; what its features stand for)."""
+    vocabulary, linear = fit(rows, documents, labels)
+    spelled = names(vocabulary, texts)
+    linear = linear.with_evidence(evident(spelled))
+    words = counted(texts, spelled[: linear.of_body])
+    return Classifier({"labels": list(labels), "temperature": 1.0, "threshold": 0.0}, linear, "", words), spelled
+
+
 def _calibrated(
-    said: Array | None, rows: Sequence[Row], labels: Sequence[str], linear: Linear | None
+    said: Array | None, rows: Sequence[Row], labels: Sequence[str], model: Classifier | None
 ) -> tuple[float, float]:
     """(temperature, threshold) from rows of sources left out, and from the validation set where the tasks are the shipped ones.
 
     Sources left out are stranger than what users will send, and the validation prompts less so: the temperature is the
-    geometric mean of what is honest on either.
+    geometric mean of what is honest on either. Rows that nothing is known of have no say.
     """
-    if said is None:
+    said, rows = _known(said, rows)
+    if not rows:
         return 1.0, THRESHOLD
     temperature = temperature_of(said, rows, labels)
-    if linear is not None:
+    if model is not None:
         judged = [r for r in corpus.validation() if r.task in labels]
-        found = [linear.scores(*linear.places(*hashed(arranged(opened(r.text))))) for r in judged]
-        logits = np.array([s if s is not None else [0.0] * len(labels) for s in found])
-        temperature = (temperature * temperature_of(logits, judged, labels)) ** 0.5
+        found, judged = _known(logits_of(model, [document_of(model, opened(r.text)) for r in judged]), judged)
+        temperature = (temperature * temperature_of(found, judged, labels)) ** 0.5
     return temperature, threshold_of(said, rows, labels, temperature)
 
 
+def _known(said: Array | None, rows: Sequence[Row]) -> tuple[Array, list[Row]]:
+    if said is None:
+        return np.zeros((0, 0)), []
+    known = is_known(said)
+    return said[known], [rows[n] for n in np.flatnonzero(known).tolist()]
+
+
 def _out_of_source(
-    rows: Sequence[Row], documents: Sequence[Document], labels: Sequence[str], progress: Progress
+    rows: Sequence[Row],
+    texts: Sequence[str],
+    documents: Sequence[Document],
+    labels: Sequence[str],
+    progress: Progress,
 ) -> tuple[list[Row], Array | None]:
-    """(rows, (rows, tasks) logits), each by a model that has not seen the row's source; None with too few sources.
+    """(rows, (rows, tasks) logits as served), each by a model that has seen neither the row's source nor its ask; None with
+    too few sources, and NaN where nothing is known.
 
     Prompts of our own are judged only where there is nothing else: they are all by one hand.
     """
@@ -116,29 +138,32 @@ def _out_of_source(
     sources = [r.source for r in held]
     if len(set(sources)) < FEWEST_SOURCES:
         return held, None
-    logits = np.zeros((len(held), len(labels)))
+    logits = np.full((len(held), len(labels)), np.nan)
     folds = min(FOLDS, len(set(sources)))
     for fold, (_, left) in enumerate(GroupKFold(folds).split(held, groups=sources), 1):
         progress(f"fold {fold} of {folds}: {len(left)} rows of sources left out")
         out = {judged[n] for n in left}
-        seen = [i for i in range(len(rows)) if i not in out]
-        _, linear = fit([rows[i] for i in seen], [documents[i] for i in seen], labels)
-        for n in left:
-            whole, head = documents[judged[n]]
-            scores = linear.scores(*linear.places(np.concatenate([whole, head]), len(whole)))
-            if scores is not None:
-                logits[n] = scores
+        asked = {texts[i] for i in out}
+        seen = [i for i in range(len(rows)) if i not in out and texts[i] not in asked]
+        if len({rows[i].task for i in seen}) < 2:
+            continue
+        model, _ = _fitted([rows[i] for i in seen], [texts[i] for i in seen], [documents[i] for i in seen], labels)
+        logits[left] = logits_of(model, [document_of(model, texts[judged[n]]) for n in left])
     return held, logits
 
 
 def _report(
-    rows: Sequence[Row], held: Sequence[Row], logits: Array | None, labels: Sequence[str], temperature: float
+    rows: Sequence[Row],
+    held: Sequence[Row],
+    logits: Array | None,
+    labels: Sequence[str],
+    temperature: float,
+    threshold: float,
 ) -> Report:
     sources = len({r.source for r in rows})
     if logits is None:
         return Report(len(rows), sources, None, {}, "")
-    p = softmax(logits / temperature)
-    said, sure = [labels[i] for i in p.argmax(axis=1)], p.max(axis=1).tolist()
+    said, sure = verdicts(logits, labels, temperature, threshold)
 
     def scored(lang: str | None) -> Scores:
         of = [n for n, r in enumerate(held) if lang in (None, r.lang)]
@@ -179,7 +204,7 @@ def write(out: Path, linear: Linear, spelled: Sequence[str], words: Words, manif
         keys=linear.keys,
         of_body=linear.of_body,
         idf=linear.idf.astype(np.float16),
-        evidence=np.array([_is_evidence(name) for name in spelled], np.uint8),
+        evidence=evident(spelled).astype(np.uint8),
         weights=linear.weights.astype(np.float16),
         bias=linear.bias.astype(np.float32),
         words=np.frombuffer("\n".join(words.words).encode(), np.uint8),
@@ -195,9 +220,3 @@ def _place(file: Path, content: bytes) -> None:
     part = file.with_name(file.name + ".part")
     part.write_bytes(content)
     part.replace(file)
-
-
-def _is_evidence(name: str) -> bool:
-    """Whether a feature says anything by itself: a word, a Chinese character, or a number beside something."""
-    plain = name.lstrip("\t")
-    return (len(plain) > 1 and any(map(str.isalnum, plain))) or any("\u3400" <= c <= "\u9fff" for c in plain)

@@ -1,9 +1,11 @@
 """The verdict: what a prompt asks for, and how sure that is."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 GENERAL = "general"
+TASK = r"^[a-z][a-z0-9_]{1,40}$"  # the name of a task: it stands in headers, keys and labels of metrics
 Source = Literal["model", "conversation", "keywords", "abstained", "declared"]
 
 
@@ -18,3 +20,8 @@ class Verdict:
     confidence: float
     runners_up: tuple[tuple[str, float], ...]
     source: Source
+
+
+def is_task(name: object) -> bool:
+    """Whether it can be the name of a task that a verdict gives."""
+    return isinstance(name, str) and name != GENERAL and re.fullmatch(TASK, name) is not None

@@ -15,6 +15,7 @@ FEWEST = 2  # documents that a feature must be in
 
 Array = NDArray[np.float64]
 Document = tuple[Hashes, Hashes]  # what is in the whole text and in its head, each once
+_NONE: Hashes = np.empty(0, np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def chosen(documents: Sequence[Document], y: NDArray[np.int_], sample: Array, mo
     The distance is in units of its spread, as chi-square has it. On sources left out this is as good as keeping the largest
     coefficients of a first fit, in less than half the time. Of two features with one slot the better one stays.
     """
-    counted = [np.unique(np.concatenate([d[part] for d in documents]), return_counts=True) for part in (0, 1)]
+    counted = [_counted(documents, part) for part in (0, 1)]
     keys = [k[n >= FEWEST] for k, n in counted]
     idf = [np.log((1 + len(documents)) / (1 + n[n >= FEWEST])) + 1 for _, n in counted]
     whole = Vocabulary(np.concatenate(keys), np.concatenate(idf), len(keys[0]))
@@ -73,7 +74,7 @@ def extended(
     """
     taken, parts = set(slots(base).tolist()), []
     for part, old in ((0, base[:of_body]), (1, base[of_body:])):
-        found, counts = np.unique(np.concatenate([d[part] for d in documents]), return_counts=True)
+        found, counts = _counted(documents, part)
         fresh = (counts >= FEWEST) & ~np.isin(found, old)
         keys, often = [], []
         for key, slot, count in zip(found[fresh], slots(found[fresh]).tolist(), counts[fresh].tolist(), strict=True):
@@ -94,17 +95,33 @@ def extended(
 def names(vocabulary: Vocabulary, texts: Sequence[str], known: Mapping[int, str] | None = None) -> list[str]:
     """(features,) what each feature stands for: as `known`, or found again in the texts."""
     found = dict(known or {})
-    wanted = np.array(sorted(set(vocabulary.keys.tolist()) - found.keys()), np.uint64)
+    wanted = set(vocabulary.keys.tolist()) - found.keys()
     for text in texts:
-        arrangement = arranged(text)
-        hashes, _ = hashed(arrangement)
-        if np.isin(hashes, wanted).any():
-            new = dict(zip(hashes.tolist(), spelled(arrangement), strict=True))
-            found |= {h: name for h, name in new.items() if h not in found}
-            wanted = wanted[~np.isin(wanted, hashes)]
-        if not len(wanted):
+        if not wanted:
             break
+        arrangement = arranged(text)
+        hashes = hashed(arrangement)[0].tolist()
+        if not wanted.isdisjoint(hashes):
+            new = dict(zip(hashes, spelled(arrangement), strict=True))
+            found |= {h: name for h, name in new.items() if h in wanted}
+            wanted.difference_update(hashes)
     return [found[h] for h in vocabulary.keys.tolist()]
+
+
+def evident(names: Sequence[str]) -> NDArray[np.float32]:
+    """(features,) 1 for one that says anything by itself: a word, a Chinese character, or a number beside something."""
+    return np.array([_is_evidence(name) for name in names], np.float32)
+
+
+def _is_evidence(name: str) -> bool:
+    plain = name.lstrip("\t")
+    return (len(plain) > 1 and any(map(str.isalnum, plain))) or any("\u3400" <= c <= "\u9fff" for c in plain)
+
+
+def _counted(documents: Sequence[Document], part: int) -> tuple[Hashes, NDArray[np.intp]]:
+    """(features, how many documents have each); of no documents, none."""
+    found, counts = np.unique(np.concatenate([_NONE, *(d[part] for d in documents)]), return_counts=True)
+    return found, counts
 
 
 def _telling(whole: Vocabulary, documents: Sequence[Document], y: NDArray[np.int_], sample: Array) -> Array:

@@ -237,7 +237,11 @@ def _lines() -> Any:
 )
 @click.option("--tasks", type=PATH, help="Folder of your own task files.")
 @click.option("--out", type=PATH, required=True, help="Folder for the artefact.")
-@click.option("--base", type=PATH, help="Artefact to go on from; the shipped one if not given.")
+@click.option(
+    "--base",
+    type=PATH,
+    help="Artefact to go on from; if not given, the shipped one, and with --from-traffic the one that the settings name.",
+)
 @click.option(
     "--from-scratch", is_flag=True, help="Train anew, from the shipped prompts (or --tasks alone) and --data."
 )
@@ -269,9 +273,17 @@ def train(
             raise click.UsageError("--from-scratch goes with neither --base nor --from-traffic")
         click.echo(str(run(tasks or FOLDER, data, out, progress)))
         return
-    from router import offline
+    labels = None
+    if from_traffic:
+        from router import offline
+        from router.settings import load
 
-    labels = asyncio.run(offline.labels(config)) if from_traffic else ()
+        settings = load(config)
+        base = base or settings.classifier
+        labels, unreadable = asyncio.run(offline.labels(settings))
+        progress(
+            f"{len(labels)} labels from traffic" + (f", and {unreadable} that cannot be read" if unreadable else "")
+        )
     click.echo(str(adapt(data, out, tasks, base, labels, force, progress)))
 
 

@@ -99,9 +99,8 @@ async def report(config: Path | None, as_json: bool, console: Console) -> None:
         _show(rows, console)
 
 
-async def labels(config: Path | None) -> list[Label]:
-    """The corrections that the store has kept. Raises StoreError when it does not answer."""
-    settings = load(config)
+async def labels(settings: Settings) -> tuple[list[Label], int]:
+    """(the corrections that the store has kept, how many cannot be read). Raises StoreError when it does not answer."""
     server = start_embedded(settings.data) if settings.store == "embedded" else None
     store = Store(server.url if server else settings.store)
     try:
@@ -110,7 +109,8 @@ async def labels(config: Path | None) -> list[Label]:
         await store.close()
         if server:
             server.stop()
-    return [label for task, features in found if (label := unpacked(task, features))]
+    read = [label for task, features in found if (label := unpacked(task, features))]
+    return read, len(found) - len(read) + store.corrupt
 
 
 def _arms(policy: Policy, seen: CellStatistics, table: Allocations, cell: str) -> list[dict[str, Any]]:

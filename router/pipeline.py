@@ -177,7 +177,14 @@ def headers_of(prepared: Prepared) -> list[tuple[bytes, bytes]]:
         "x-setpoint-params": compact(decision.params),
         "x-setpoint-dropped": ", ".join(f"{name}={reason}" for name, reason in decision.dropped),
     }
-    return [(k.encode(), v.encode("ascii", "backslashreplace")) for k, v in said.items() if v]
+    return [(k.encode(), _header(v)) for k, v in said.items() if v]
+
+
+def _header(value: str) -> bytes:
+    """In ASCII and in one line, whatever the names in it hold."""
+    if not (value.isascii() and value.isprintable()):
+        value = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
+    return value.encode("ascii", "backslashreplace")
 
 
 def compact(params: Mapping[str, object]) -> str:

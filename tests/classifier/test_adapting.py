@@ -1,5 +1,6 @@
 """Adapting: a user's own task and corrections, and what is refused."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from classifier.adapting import adapt
 from classifier.ask import read_text
 from classifier.errors import ArtefactError, CorpusError, TasksError, WorseError
 from classifier.fitting import added, corrected
-from classifier.labels import unpacked
-from classifier.model import Classifier
+from classifier.labels import Label, unpacked
+from classifier.model import ARTEFACT, Classifier
+from classifier.spelling import Words, joined
+from classifier.vocabulary import extended, names
 
 SHIPPED = Classifier.load()
 DINNERS = [
@@ -34,6 +37,12 @@ def jsonl(folder: Path, rows: list[tuple[str, str]]) -> Path:
     file = folder / "mine.jsonl"
     file.write_text("\n".join(json.dumps({"text": text, "task": task}) for text, task in rows), "utf-8")
     return file
+
+
+def of_traffic(task: str, text: str) -> Label:
+    label = unpacked(task, SHIPPED.features(read_text(text)))
+    assert label
+    return label
 
 
 def said(classifier: Classifier, text: str) -> str:
@@ -62,12 +71,76 @@ def test_corrections_move_what_they_are_about(tmp_path: Path) -> None:
     text = "Zorbify the frobnicator of unit {}"
     rows = [(text.format(n), "translation") for n in ("one", "two", "three", "four", "five", "six")]
     assert said(SHIPPED, text.format("nine")) != "translation"
-    labels = [unpacked("code", SHIPPED.features(read_text("Write a function that sorts a list")))]
-    done = adapt([jsonl(tmp_path, rows)], tmp_path / "out", labels=[label for label in labels if label])
+    labels = [of_traffic("code", "Write a function that sorts a list")]
+    done = adapt([jsonl(tmp_path, rows)], tmp_path / "out", labels=labels)
     assert said(Classifier.load(tmp_path / "out"), text.format("nine")) == "translation"
     assert done.corrections == 7
-    assert done.corrected_after > done.corrected_before
+    assert (done.corrected_after or 0) > (done.corrected_before or 0)
     assert "corrections" in str(done)
+
+
+def test_labels_from_traffic_alone_teach(tmp_path: Path) -> None:
+    labels = [of_traffic("open_qa", f"Zorbify the frobnicator of unit {n}, will you?") for n in DINNERS]
+    labels += [of_traffic("code", f"Write a function that sorts {n}") for n in DINNERS[:5]]
+    done = adapt([], tmp_path / "out", labels=labels)
+    assert done.rows == done.corrections == 25
+    assert Classifier.load(tmp_path / "out").tasks == SHIPPED.tasks
+    spelled = [gzip.decompress((f / "vocabulary.txt.gz").read_bytes()) for f in (ARTEFACT, tmp_path / "out")]
+    assert spelled[0] == spelled[1]
+
+
+def test_what_serving_does_not_read_or_doubts_is_not_counted_as_found(tmp_path: Path) -> None:
+    foreign = [f"Как приготовить зёрфлинг {n} mealplan ёжик" for n in range(20)]
+    done = adapt([jsonl(tmp_path, [(text, "meals") for text in foreign])], tmp_path / "out", force=True)
+    assert said(Classifier.load(tmp_path / "out"), foreign[0]) == "general"
+    assert done.added[0].found == 0
+    rows = [(f"Отсортируй список {n}, please", "code") for n in range(6)]
+    done = adapt([jsonl(tmp_path, rows)], tmp_path / "out")
+    assert (done.corrections, done.corrected_before, done.corrected_after) == (6, 0, 0)
+
+
+def test_rows_that_ask_the_same_are_one(tmp_path: Path) -> None:
+    rows = [(f"<system-reminder>{n}</system-reminder> {text}", "meals") for n in range(3) for text in DINNERS]
+    rows += [("Write a Python function that adds two numbers", "code"), ("mealplan for two vegetarians", "code")]
+    heard: list[str] = []
+    done = adapt([jsonl(tmp_path, rows)], tmp_path / "out", force=True, progress=heard.append)
+    assert done.rows == 22
+    assert done.added[0].rows == 20
+    assert done.corrections == 2
+    assert "too few to say" in str(done)
+    (torn,) = [line for line in heard if "different tasks" in line]
+    assert "1 asks" in torn
+    assert "mine.jsonl:41 (meals) and " in torn
+    assert "mine.jsonl:62 (code)" in torn
+
+
+def test_labels_that_cannot_teach_are_counted(tmp_path: Path) -> None:
+    labels = [of_traffic("rewriting", f"Put this politely: {what}") for what in DINNERS]
+    labels += [labels[0], of_traffic("code", "Put this politely: " + DINNERS[0])]
+    strange = [of_traffic("mine", "hello"), of_traffic("a\nb", "hello"), of_traffic("code", "Как дела, друг? Fine")]
+    done = adapt([], tmp_path / "out", labels=labels + strange)
+    assert done.rows == 20
+    assert done.left_out == (
+        "2 of 25 labels from traffic are of tasks that the model does not know: mine (1), a b (1)",
+        "1 of 25 labels from traffic have no word that the model knows",
+        "2 of 25 labels from traffic are of an ask that has one already, which counts once",
+        "1 of 20 asks from traffic were labelled in several ways; the most frequent one counts",
+    )
+    assert done.left_out[0] in str(done)
+    with pytest.raises(CorpusError, match=r"nothing to learn from: 1 of 1 labels .* does not know: mine"):
+        adapt([], tmp_path / "out", labels=strange[:1])
+    with pytest.raises(CorpusError, match="keep_corrections: true"):
+        adapt([], tmp_path / "out", labels=[])
+
+
+def test_without_texts_a_vocabulary_and_its_words_stay() -> None:
+    base = SHIPPED.linear
+    vocabulary, places = extended(base.keys, base.idf.astype(np.float64), base.of_body, [], 0)
+    assert vocabulary.keys.tolist() == base.keys.tolist()
+    assert vocabulary.of_body == base.of_body
+    assert places.tolist() == list(range(len(base.keys)))
+    assert names(vocabulary, [], dict.fromkeys(base.keys.tolist(), "x")) == ["x"] * len(base.keys)
+    assert joined(SHIPPED.words, []) == Words(list(SHIPPED.words.words), SHIPPED.words.targets)
 
 
 def test_a_model_that_would_be_worse_is_refused_unless_forced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,13 +164,29 @@ def test_nothing_to_learn_from_says_so(tmp_path: Path) -> None:
         adapt([], tmp_path / "out", tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("task", ["", "general", "a\r\nb", "a|b", "任务", "Code", "x", "a" * 500, "ab\n"])
+def test_what_cannot_name_a_task_is_refused_with_its_place(tmp_path: Path, task: str) -> None:
+    file = jsonl(tmp_path, [("hello", "chat"), *((text, task) for text in DINNERS)])
+    with pytest.raises(CorpusError, match=r"mine\.jsonl:2: the task .* is (no name|what abstaining)") as e:
+        adapt([file], tmp_path / "out")
+    assert str(e.value).isprintable()
+    assert len(str(e.value)) < len(str(file)) + 200
+
+
+def test_a_task_that_is_no_text_says_so(tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text('{"text": "x", "task": 5}')
+    with pytest.raises(CorpusError, match=r'mine\.jsonl:1: lacks a "task" that is a name$'):
+        adapt([tmp_path / "mine.jsonl"], tmp_path / "out")
+
+
 def test_one_more_task_leaves_the_others_and_takes_few() -> None:
     rng = np.random.default_rng(1)
     x = csr_matrix(np.vstack([rng.normal(1, 1, (30, 4)), rng.normal(-1, 1, (2_000, 4))]))
     mine = np.arange(2_030) < 30
-    beside = added(x, mine, rng.normal(0, 1, (2_030, 3)))
-    assert beside.found > 0.7
-    assert beside.taken <= 0.02
+    others = rng.normal(0, 1, (2_030, 3))
+    wins = added(x, mine, others, x).left_out > others.max(axis=1)
+    assert wins[mine].mean() > 0.7
+    assert wins[~mine].mean() <= 0.02
 
 
 def test_without_rows_that_say_otherwise_coefficients_stay() -> None:

@@ -68,6 +68,13 @@ def test_an_instruction_below_its_material_comes_first() -> None:
     material = "It was a long and quiet evening by the river.\n" * 12
     assert arranged(f"{material}Summarize the above.").startswith("Summarize the above.\n")
     assert arranged(f"Summarize this.\n{material}Was it quiet?").startswith("Summarize this.")
+    assert arranged("The train left the old station at ten.\nInto German please?").startswith("Into German")
+    broken = "I should like to know from all of you whether the\nwhole of it is what was meant by it in the end?"
+    assert arranged(broken) == broken
+
+
+def test_emoji_are_blanks_wherever_they_stand() -> None:
+    assert hashed("😀 write a ❤️ poem 👩‍💻")[0].tolist() == hashed("write a poem")[0].tolist()
 
 
 def test_every_form_has_a_value_of_its_own() -> None:

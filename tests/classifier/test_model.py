@@ -2,7 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -199,8 +201,28 @@ def test_a_damaged_artefact_says_so(tmp_path: Path, name: str, damage: str) -> N
         Classifier.load(tmp_path)
 
 
+LABELS = list(SHIPPED.tasks)
+
+
 @pytest.mark.parametrize(
-    "change", [{"format": 0}, {"labels": None}, {"labels": ["code"]}, {"temperature": 0}, {"threshold": "high"}]
+    "change",
+    [
+        {"format": 0},
+        {"labels": None},
+        {"labels": ["code"]},
+        {"labels": [*LABELS[1:], LABELS[1]]},
+        {"labels": [*LABELS[1:], GENERAL]},
+        {"labels": [*LABELS[1:], "a\r\nset-cookie: b"]},
+        {"labels": [*LABELS[1:], ""]},
+        {"temperature": 0},
+        {"temperature": float("nan")},
+        {"temperature": 1e-9},
+        {"temperature": 10**400},
+        {"threshold": "high"},
+        {"threshold": -0.1},
+        {"threshold": 1.5},
+        {"threshold": True},
+    ],
 )
 def test_a_manifest_that_does_not_fit_says_so(tmp_path: Path, change: dict[str, object]) -> None:
     for file in ARTEFACT.iterdir():
@@ -208,4 +230,26 @@ def test_a_manifest_that_does_not_fit_says_so(tmp_path: Path, change: dict[str, 
     manifest = json.loads((ARTEFACT / "manifest.json").read_text("utf-8"))
     (tmp_path / "manifest.json").write_text(json.dumps(manifest | change), "utf-8")
     with pytest.raises(ArtefactError, match="train it again"):
+        Classifier.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("targets", -1), ("targets", 10**6), ("of_body", -1), ("keys", SHIPPED.linear.keys[:, None])],
+)
+def test_arrays_that_do_not_fit_say_so(tmp_path: Path, name: str, value: object) -> None:
+    with np.load(ARTEFACT / "model.npz") as arrays:
+        changed: dict[str, Any] = {**arrays, name: np.array(value)}
+    np.savez(tmp_path / "model.npz", **changed)
+    manifest = json.loads((ARTEFACT / "manifest.json").read_text("utf-8"))
+    manifest.pop("model_sha256", None)
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    with pytest.raises(ArtefactError, match="train it again"):
+        Classifier.load(tmp_path)
+
+
+def test_a_manifest_nested_without_end_says_so(tmp_path: Path) -> None:
+    (tmp_path / "model.npz").write_bytes((ARTEFACT / "model.npz").read_bytes())
+    (tmp_path / "manifest.json").write_text("[" * 100_000)
+    with pytest.raises(ArtefactError, match="not a classifier artefact"):
         Classifier.load(tmp_path)

@@ -19,21 +19,18 @@ from classifier.keywords import Keywords
 from classifier.model import Classifier
 from classifier.tasks import load_tasks
 
-# Not as promised. What the artefact of b9645f7 does, in brackets, rounded to the next half of a point: another one may do better, and
+# Not as promised. What the shipped artefact does, in brackets, rounded to the next half of a point: another one may do better, and
 # none may do worse. bench/robustness.py holds to the promises and fails on these; what keeps its promise leaves the tables.
 CHANGES: Mapping[Group, float] = {
-    ("a typo in one word in ten", "en"): 0.040,  # (.039; promised .03)
-    ("full width", "en"): 0.015,  # (.011; promised .01)
-    ("emoji", "en"): 0.045,  # (.041; promised .03)
-    (PARAPHRASES, "en"): 0.260,  # (.256; promised .10)
-    (PARAPHRASES, "zh"): 0.215,  # (.211; promised .10)
-    (INJECTIONS, "en"): 0.590,  # (.587; promised .25)
-    (INJECTIONS, "zh"): 0.395,  # (.390; promised .25)
+    ("full width", "en"): 0.015,  # (.010, rounded; promised .01)
+    (PARAPHRASES, "en"): 0.200,  # (.200; promised .10)
+    (PARAPHRASES, "zh"): 0.145,  # (.144; promised .10)
+    (MIXED, "zh"): 0.150,  # (.150: three of twenty; promised .10)
+    (INJECTIONS, "en"): 0.285,  # (.283; promised .25)
 }
 RIGHT: Mapping[Group, float] = {
-    (PARAPHRASES, "en"): 0.760,  # (.761; promised .85)
-    (PARAPHRASES, "zh"): 0.800,  # (.800; promised .85)
-    (BELOW, "zh"): 0.840,  # (.842; promised .90)
+    (PARAPHRASES, "en"): 0.825,  # (.828; promised .85)
+    (BELOW, "zh"): 0.890,  # (.895; promised .90)
 }
 TASKS = load_tasks()
 

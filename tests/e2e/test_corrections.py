@@ -1,15 +1,19 @@
 """Corrections over HTTP: what apps declare and feedback says becomes training data, as features and never as text."""
 
 import asyncio
+import json
+from pathlib import Path
 from time import time
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from classifier.labels import Label, unpacked
 from classifier.model import Classifier
 from metrics.embedded import EmbeddedServer
 from metrics.store import Store
+from router.cli import main
 
 ASK = "Put this politely for Zebediah Quackenbush: your invoice 4711 is late"
 SECRET = "Summarize what Zebediah told me about the warehouse"
@@ -61,3 +65,22 @@ async def test_without_the_operators_wish_nothing_is_kept(start: Any, private: E
     await proxy.chat(ASK, headers={"x-setpoint-task": "rewriting"})
     await asyncio.sleep(1.5)
     assert await kept(private, 0) == []
+
+
+async def test_what_traffic_corrected_is_learned_from(start: Any, private: EmbeddedServer, tmp_path: Path) -> None:
+    proxy = await start(store_url=private.url, keep_corrections=True)
+    asks = [f"Put this politely for my {who}: your invoice is late" for who in ("boss", "landlord", "aunt", "client")]
+    for ask in asks:
+        await proxy.chat(ask, headers={"x-setpoint-task": "rewriting"})
+    await kept(private, len(asks))
+    config = tmp_path / "setpoint.yaml"
+    config.write_text(
+        json.dumps({"upstreams": [{"name": "a", "base_url": "http://127.0.0.1:1"}], "store": private.url})
+    )
+    out = tmp_path / "out"
+    command = ["train", "--from-traffic", "--config", str(config), "--out", str(out)]
+    result = await asyncio.to_thread(CliRunner().invoke, main, command)
+    assert result.exit_code == 0, result.output
+    assert "4 rows of your own" in result.stdout
+    assert "corrections: of 4 rows" in result.stdout
+    assert Classifier.load(out).tasks == Classifier.load().tasks

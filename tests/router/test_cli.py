@@ -6,10 +6,17 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from time import time
 
 import pytest
+import redis
 from click.testing import CliRunner
 
+from classifier.ask import read_text
+from classifier.model import ARTEFACT, Classifier
+from metrics import keys
+from metrics.embedded import start_embedded
+from metrics.records import pack_label
 from router.cli import main
 
 
@@ -158,6 +165,31 @@ def test_evaluating_ends_cleanly_on_ctrl_c(tmp_path: Path) -> None:
 
 def test_train_says_what_it_did_and_what_is_wrong(tmp_path: Path) -> None:
     assert "is not JSON" in run("train", "--data", str(_file(tmp_path, "{")), "--out", str(tmp_path / "out"), code=1)
+
+
+def test_train_goes_on_from_the_live_artefact_with_what_traffic_said(tmp_path: Path) -> None:
+    live, data = tmp_path / "live", tmp_path / "data"
+    rows = [json.dumps({"text": f"mealplan for {who}", "task": "meals"}) for who in ("two", "a club", "my aunt", "us")]
+    run("train", "--data", str(_file(tmp_path, "\n".join(rows))), "--out", str(live))
+    shipped = Classifier.load()
+    asks = {"meals": "mealplan for my boss", "rewriting": "Put this politely", "mine": "hello"}
+    kept = {task: pack_label(task, shipped.features(read_text(text))) for task, text in asks.items()}
+    server = start_embedded(data)
+    with redis.Redis.from_url(server.url) as client:
+        client.hset(
+            keys.corrections(int(time()) // keys.DAY), mapping={**kept, "damaged": "[1", "old": '["code", "?"]'}
+        )
+    server.stop()
+    config = tmp_path / "setpoint.yaml"
+    config.write_text("upstreams: [{name: a, base_url: 'http://127.0.0.1:1'}]\nclassifier: live\n")
+    out = tmp_path / "out"
+    said = run("train", "--from-traffic", "--config", str(config), "--out", str(out))
+    assert "3 labels from traffic, and 2 that cannot be read" in said
+    assert "1 of 3 labels from traffic are of tasks that the model does not know: mine (1)" in said
+    assert Classifier.load(out).tasks == (*shipped.tasks, "meals")
+    assert Classifier.load(out).manifest["adapted_from"] == Classifier.load(live).digest
+    run("train", "--from-traffic", "--base", str(ARTEFACT), "--out", str(out))
+    assert Classifier.load(out).manifest["adapted_from"] == shipped.digest
 
 
 def _file(folder: Path, text: str) -> Path:
