@@ -129,7 +129,7 @@ def test_labels_that_cannot_teach_are_counted(tmp_path: Path) -> None:
     assert done.left_out == (
         "2 of 7 labels from traffic are of tasks that the model does not know: mine (1), a b (1)",
         "1 of 7 labels from traffic have no word that the model knows",
-        "2 of 7 labels from traffic are of an ask that has one already, which counts once",
+        "2 of 7 labels from traffic have the same known words as another, and count once",
         "1 of 2 asks from traffic were labelled in several ways; the most frequent one counts",
     )
     assert done.left_out[0] in str(done)
