@@ -1,6 +1,7 @@
 """Adapting: from a trained model to one that knows a user's own tasks and corrections too, and forgets nothing for them."""
 
 import gzip
+import zlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,16 +14,16 @@ from scipy.sparse import csr_matrix
 from classifier import corpus
 from classifier.ask import read_text
 from classifier.corpus import Row
-from classifier.errors import ArtefactError, CorpusError, WorseError
+from classifier.errors import ArtefactError, CorpusError, OutError, WorseError
 from classifier.fitting import FOLDS as FOLDS_OF_ADDED
 from classifier.fitting import Array, added, corrected, linear, weights_of
 from classifier.judging import document_of, logits_of, verdicts
 from classifier.labels import Label
-from classifier.model import ARTEFACT, Classifier, Linear
+from classifier.model import AGAIN, ARTEFACT, Classifier, Linear
 from classifier.sifting import Sifted, sifted
 from classifier.spelling import Words, joined
 from classifier.tasks import FOLDER, load_tasks
-from classifier.training import manifest_of, write
+from classifier.training import manifest_of, ready, write
 from classifier.vocabulary import Document, document, evident, extended, names
 
 COST = 0.01  # how much of its accuracy on the validation set a model may lose
@@ -89,10 +90,14 @@ def adapt(
 ) -> Adapted:
     """Fit the model at `base` (the shipped one) on to task files, JSONL and labels from traffic, and write the artefact.
 
-    Raises TasksError, CorpusError, ArtefactError, and WorseError where the validation set says that more was lost than COST
+    Raises TasksError, CorpusError, ArtefactError, OutError, and WorseError where the validation set says that more was lost than COST
     and it is not forced.
     """
-    model, spelled = Classifier.load(base), _spelled(base or ARTEFACT)
+    if out.resolve() == ARTEFACT.resolve():
+        raise OutError(f"{out}: is the shipped artefact, which others go on from; give --out a folder of your own")
+    ready(out)
+    model = Classifier.load(base)
+    known_names = dict(zip(model.linear.keys.tolist(), spelled(base or ARTEFACT, len(model.linear.keys)), strict=True))
     files = load_tasks(tasks, least=1) if tasks else ()
     known = [*model.tasks, *sorted({t.name for t in files} - set(model.tasks))]
     own = _own(corpus.examples(files) + corpus.cues(files) + corpus.read(data, None), progress)
@@ -112,7 +117,7 @@ def adapt(
         )
     texts = [r.text for r in own]
     learner = _Learner(model, known, _Material(replayed, rows, texts, traffic.documents, joined(model.words, texts)))
-    told = names(learner.vocabulary, texts, dict(zip(model.linear.keys.tolist(), spelled, strict=True)))
+    told = names(learner.vocabulary, texts, known_names)
     fitted, scores, corrections = learner.fit(evident(told), progress)
     manifest = {**model.manifest, "labels": known}
     after = Classifier(manifest, fitted, "", learner.material.words)
@@ -255,13 +260,16 @@ def _validated(model: Classifier) -> float:
     return sum(right) / len(right)
 
 
-def _spelled(folder: Path) -> list[str]:
+def spelled(folder: Path, features: int) -> list[str]:
+    """What the features of an artefact stand for. Raises ArtefactError."""
     try:
-        return gzip.decompress((folder / "vocabulary.txt.gz").read_bytes()).decode("utf-8").split("\n")
-    except (OSError, ValueError, EOFError) as e:
-        raise ArtefactError(
-            f"{folder}: its vocabulary cannot be read: {e}; train it again with `setpoint train`"
-        ) from e
+        text = gzip.decompress((folder / "vocabulary.txt.gz").read_bytes()).decode("utf-8", "surrogatepass")
+    except (OSError, ValueError, EOFError, zlib.error) as e:
+        raise ArtefactError(f"{folder}: its vocabulary cannot be read: {e}; {AGAIN}") from e
+    found = text.split("\n")
+    if len(found) != features:
+        raise ArtefactError(f"{folder}: its vocabulary has {len(found)} features and its model {features}; {AGAIN}")
+    return found
 
 
 def _manifest(model: Classifier, known: Sequence[str], rows: Sequence[Row], adapted: Adapted) -> dict[str, Any]:

@@ -121,7 +121,9 @@ def distinct(rows: Iterable[Row], progress: Progress = lambda said: None) -> tup
 
 def digest(rows: Iterable[Row]) -> str:
     """Identifies a corpus, whatever the order of its rows."""
-    return hashlib.sha256("\n".join(sorted(f"{r.task}\t{r.text}" for r in rows)).encode()).hexdigest()[:16]
+    return hashlib.sha256(
+        "\n".join(sorted(f"{r.task}\t{r.text}" for r in rows)).encode("utf-8", "surrogatepass")
+    ).hexdigest()[:16]
 
 
 def labelled(path: Path, progress: Progress = lambda said: None) -> Iterator[Labelled]:
@@ -144,6 +146,17 @@ def labelled(path: Path, progress: Progress = lambda said: None) -> Iterator[Lab
             _word(raw, "source", place) or path.stem,
             place,
         )
+
+
+def asked(line: bytes, place: str) -> Ask:
+    """The ask of a line of JSON, {"text" or "messages"} and optionally tools, wants_json. Raises CorpusError."""
+    try:
+        raw = _object(line.decode("utf-8-sig"), place)
+    except UnicodeDecodeError as e:
+        raise CorpusError(f"{place}: is not UTF-8: {e}") from e
+    if raw.get("text") == "" and raw.get("messages") is None:
+        return read_text("")
+    return _ask(raw, place)
 
 
 def _rows(path: Path, refused: Callable[[str], str] = lambda task: "") -> Iterator[Row]:
@@ -189,6 +202,10 @@ def _object(line: str, place: str) -> dict[str, Any]:
 
 def _row(line: str, place: str, source: str, refused: Callable[[str], str]) -> Row:
     raw = _object(line, place)
+    if raw.get("messages") is not None:
+        raise CorpusError(
+            f'{place}: has "messages"; training takes a "text": what the user asks last, as it stands there'
+        )
     text, task = _text(raw, place), raw.get("task")
     if not isinstance(task, str):
         raise CorpusError(f'{place}: lacks a "task" that is a name')

@@ -4,6 +4,7 @@ ClassifierError
 ├── ArtefactError    an artefact cannot be read or is not one; keyword rules stand in
 ├── TasksError       a task file does not say what it must
 ├── CorpusError      a labelled row is bad; the message names file and line
+├── OutError         an artefact cannot be written there
 ├── PlotError        plots cannot be drawn; the message says what to install
 └── WorseError       a new model would be worse than the one it comes from
 """
@@ -23,6 +24,10 @@ class TasksError(ClassifierError):
 
 class CorpusError(ClassifierError):
     """Raised when labelled data cannot be used."""
+
+
+class OutError(ClassifierError):
+    """Raised when an artefact cannot be written where it is wanted."""
 
 
 class PlotError(ClassifierError):

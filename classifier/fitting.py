@@ -20,6 +20,7 @@ STRENGTH = 4.0  # inverse regularisation; 3 and 6 are as right on sources left o
 PLENTY = 25  # rows of one task in one source; more of the same count for less
 TRUST = 3.0  # what a prompt written and labelled for its task counts, against one that has its label from its source
 _NEVER = 100.0  # log-odds
+MOST = 60  # iterations of a fit; of a task with 20 examples some 25 are enough, and of rows that say nothing none are
 
 # One more task beside fitted ones, chosen with bench/user_tasks.py: a smaller strength or share finds less at the same cost; to
 # take more finds more, and costs the shipped tasks more than the point that a model may lose.
@@ -78,7 +79,7 @@ def corrected(x: csr_matrix, y: NDArray[np.int_], sample: Array, before: Array) 
         value = -float(sample @ np.log(np.maximum(p[np.arange(len(y)), y], 1e-12)))
         return value + float((drawn * drawn).sum()) / (2 * STRENGTH), gradient.ravel()
 
-    found = minimize(loss, before.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 60, "ftol": 1e-6})
+    found = minimize(loss, before.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": MOST, "ftol": 1e-6})
     fitted: Array = found.x.reshape(before.shape)
     return fitted
 
@@ -125,7 +126,7 @@ def _beside(x: csr_matrix, mine: NDArray[np.bool_], rival: Array, start: Array |
         return float(sample @ np.logaddexp(0.0, -z)) + float(w[:-1] @ w[:-1]) / (2 * FRESH_STRENGTH), gradient
 
     begin = np.zeros(x.shape[1] + 1) if start is None else start
-    found: Array = minimize(loss, begin, jac=True, method="L-BFGS-B", options={"ftol": 1e-7}).x
+    found: Array = minimize(loss, begin, jac=True, method="L-BFGS-B", options={"maxiter": MOST, "ftol": 1e-7}).x
     return found
 
 

@@ -30,7 +30,7 @@ REMEMBERED = 2_048  # recent texts: a repeated prompt is a look-up
 REMEMBERED_LONGEST = 2_000  # characters: long texts would fill the memory, and seldom come again
 RUNNERS_UP = 3
 TEMPERATURES = (0.01, 100)  # beyond, confidence is 1 or all alike whatever the prompt; training finds 0.2 to 5
-_AGAIN = "train it again with `setpoint train`"
+AGAIN = "train it again with `setpoint train`"
 
 Floats = NDArray[np.float32]
 
@@ -119,7 +119,7 @@ class Classifier:
             ) from e
         _check(folder, manifest, keys, idf, evidence, weights, bias, of_body)
         if not 0 <= words.targets <= len(words.words):
-            raise ArtefactError(f"{folder}: has fewer words than slips are taken for; {_AGAIN}")
+            raise ArtefactError(f"{folder}: has fewer words than slips are taken for; {AGAIN}")
         digest = hashlib.sha256(b"".join(contents.values())).hexdigest()[:12]
         return cls(manifest, Linear(keys, idf, evidence, weights, bias, of_body), digest, words)
 
@@ -207,20 +207,20 @@ def _check(
     of_body: int,
 ) -> None:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ArtefactError(f"{folder}: was made by another version of Setpoint; {_AGAIN}")
+        raise ArtefactError(f"{folder}: was made by another version of Setpoint; {AGAIN}")
     labels = manifest.get("labels")
     if not isinstance(labels, list) or not labels or not all(map(is_task, labels)) or len(set(labels)) < len(labels):
-        raise ArtefactError(f"{folder}: its manifest lacks labels that are names of tasks, each once; {_AGAIN}")
+        raise ArtefactError(f"{folder}: its manifest lacks labels that are names of tasks, each once; {AGAIN}")
     for key, low, high in (("temperature", *TEMPERATURES), ("threshold", 0, 1)):
         if not _is_number(manifest.get(key), low, high):
-            raise ArtefactError(f"{folder}: its manifest lacks a {key} from {low} to {high}; {_AGAIN}")
+            raise ArtefactError(f"{folder}: its manifest lacks a {key} from {low} to {high}; {AGAIN}")
     shapes = (idf.shape, evidence.shape, weights.shape, bias.shape)
     if keys.ndim != 1 or shapes != (keys.shape, keys.shape, (len(keys), len(labels)), (len(labels),)):
-        raise ArtefactError(f"{folder}: its arrays do not belong together; {_AGAIN}")
+        raise ArtefactError(f"{folder}: its arrays do not belong together; {AGAIN}")
     if not all(np.isfinite(a).all() for a in (idf, evidence, weights, bias)):
-        raise ArtefactError(f"{folder}: has weights that are no numbers; {_AGAIN}")
+        raise ArtefactError(f"{folder}: has weights that are no numbers; {AGAIN}")
     if len(np.unique(slots(keys))) != len(keys) or not 0 <= of_body <= len(keys):
-        raise ArtefactError(f"{folder}: has more features than places for them; {_AGAIN}")
+        raise ArtefactError(f"{folder}: has more features than places for them; {AGAIN}")
 
 
 def _is_number(value: Any, low: float, high: float) -> bool:

@@ -25,7 +25,8 @@ class Sifted:
 
 
 def sifted(labels: Sequence[Label], tasks: Collection[str], keys: Hashes) -> Sifted:
-    """The labels of `tasks` over a model's `keys`. An ask that was labelled several times counts once, as most of them say."""
+    """The labels of `tasks` over a model's `keys`. Asks that are the same over these
+    keys count once, as most of their labels say."""
     unknown = Counter(label.task for label in labels if label.task not in tasks)
     asks: dict[tuple[str, bytes, bytes], Counter[str]] = {}
     documents: dict[tuple[str, bytes, bytes], Document] = {}
@@ -45,7 +46,7 @@ def sifted(labels: Sequence[Label], tasks: Collection[str], keys: Hashes) -> Sif
     reasons = (
         (unknown.total(), f"are of tasks that the model does not know: {_named(unknown)}"),
         (silent, "have no word that the model knows"),
-        (again, "are of an ask that has one already, which counts once"),
+        (again, "have the same known words as another, and count once"),
     )
     lines = [f"{n} of {len(labels)} labels from traffic {why}" for n, why in reasons if n]
     if torn:

@@ -1,5 +1,6 @@
 """Training: from task files and labelled prompts to an artefact, scored and calibrated on sources that it has not seen."""
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -19,7 +20,7 @@ from classifier import corpus
 from classifier.calibration import THRESHOLD, temperature_of, threshold_of
 from classifier.corpus import Row
 from classifier.envelope import opened
-from classifier.errors import CorpusError
+from classifier.errors import CorpusError, OutError
 from classifier.evaluation import Scores, confusion, score
 from classifier.fitting import fit
 from classifier.judging import document_of, is_known, logits_of, verdicts
@@ -59,7 +60,8 @@ class Report:
 
 
 def train(tasks: Path, data: Sequence[Path], out: Path, progress: Progress = lambda said: None) -> Report:
-    """Train on the task files and JSONL, write the artefact, and give the report. Raises TasksError, CorpusError."""
+    """Train on the task files and JSONL, write the artefact, and give the report. Raises TasksError, CorpusError, OutError."""
+    ready(out)
     known = load_tasks(tasks)
     labels = [t.name for t in known]
     shipped = corpus.shipped(frozenset(labels)) if tasks == FOLDER else []  # they follow the shipped tasks' borders
@@ -192,12 +194,11 @@ def manifest_of(
 
 
 def write(out: Path, linear: Linear, spelled: Sequence[str], words: Words, manifest: dict[str, Any]) -> None:
-    """Write an artefact: `model.npz`, `manifest.json`, and for readers what the features are, in `vocabulary.txt.gz`.
+    """Write an artefact, or raise OutError: `model.npz`, `manifest.json`, and for readers what the features are, in `vocabulary.txt.gz`.
 
     Each file takes its place whole, the manifest last and with the digest of the model, so that who reads meanwhile can
     tell that the two do not belong together.
     """
-    out.mkdir(parents=True, exist_ok=True)
     model = io.BytesIO()
     np.savez_compressed(
         model,
@@ -211,12 +212,33 @@ def write(out: Path, linear: Linear, spelled: Sequence[str], words: Words, manif
         targets=words.targets,
     )
     manifest = manifest | {"model_sha256": hashlib.sha256(model.getvalue()).hexdigest()}
-    _place(out / "vocabulary.txt.gz", gzip.compress("\n".join(spelled).encode(), mtime=0))
-    _place(out / "model.npz", model.getvalue())
-    _place(out / "manifest.json", (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
+    try:
+        _place(out / "vocabulary.txt.gz", gzip.compress("\n".join(spelled).encode("utf-8", "surrogatepass"), mtime=0))
+        _place(out / "model.npz", model.getvalue())
+        _place(out / "manifest.json", (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
+    except OSError as e:
+        raise _unwritable(out, e) from e
+
+
+def ready(out: Path) -> None:
+    """See to it that an artefact can be written into a folder, before it takes minutes to make. Raises OutError."""
+    try:
+        missing = [p for p in (out, *out.absolute().parents) if not p.exists()]
+        _place(out / ".trial", b"")
+        (out / ".trial").unlink()
+    except OSError as e:
+        raise _unwritable(out, e) from e
+    with contextlib.suppress(OSError):
+        for folder in missing:  # what comes to nothing leaves nothing
+            folder.rmdir()
 
 
 def _place(file: Path, content: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(file.name + ".part")
     part.write_bytes(content)
     part.replace(file)
+
+
+def _unwritable(out: Path, e: OSError) -> OutError:
+    return OutError(f"{out}: an artefact cannot be written there: {e.strerror or e}")

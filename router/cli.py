@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import shutil
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from classifier.errors import ClassifierError
+from classifier.errors import ClassifierError, CorpusError, OutError
 from metrics.errors import MetricsError
 from policies.errors import InvalidPolicyError
 from router.errors import RequestError, SettingsError
@@ -21,11 +22,14 @@ WIDTH = 120  # columns, where the terminal does not say
 
 
 class _Commands(click.Group):
-    """Turns the errors that a user can do something about into one line on standard error and exit code 1."""
+    """Turns the errors that a user can do something about into one line on standard error and exit code 1; 2 where something
+    cannot be written."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except OutError as e:
+            raise _UnwritableError(str(e)) from e
         except (SettingsError, InvalidPolicyError, ClassifierError, MetricsError, RequestError) as e:
             raise click.ClickException(str(e)) from e
         except KeyboardInterrupt:
@@ -33,6 +37,13 @@ class _Commands(click.Group):
             sys.exit(130)
         except BrokenPipeError:
             sys.exit(0)  # the reader of a pipe has seen enough
+        except OSError as e:
+            sys.stdout = io.StringIO()  # what is left of the real one cannot be written at the end either
+            raise _UnwritableError(f"{e.filename or 'the output'}: {e.strerror or e}") from e
+
+
+class _UnwritableError(click.ClickException):
+    exit_code = 2
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -163,7 +174,8 @@ def classify(
     as_json: bool,
     mistakes: int,
 ) -> None:
-    """The task of a prompt, or of each line of JSONL ({"text": ...}) on standard input, as JSONL.
+    """The task of a prompt, or of each line of JSONL ({"text": ...} or {"messages": [...]}) on standard input, as JSONL.
+    A line that is none gets its error, and the exit code is 1.
 
     With --eval: how right verdicts are on labelled prompts, by language and source, and where they are not.
     """
@@ -172,22 +184,45 @@ def classify(
 
     if files and prompt is not None:
         raise click.UsageError("a prompt and --eval do not go together")
-    if not files and (plots or as_json):
-        raise click.UsageError("--plots and --json go with --eval")
+    if not files and (plots or as_json or _is_given("mistakes")):
+        raise click.UsageError("--plots, --json and --mistakes go with --eval")
     model = Classifier.load(artefact)
     if files:
         _evaluate(model, files, plots, as_json, mistakes)
-        return
-    for number, text in [(0, prompt)] if prompt is not None else _lines():
-        if text is None:
-            click.echo(json.dumps({"error": f'line {number} is not a JSON object with "text" or "messages"'}))
-            continue
-        ask = read_text(text) if isinstance(text, str) else _read(text)
-        verdict = model.classify(ask)
-        told: dict[str, Any] = {"task": verdict.task, "confidence": round(verdict.confidence, 4)}
-        if verdict.runners_up:
-            told["runners_up"] = [{"task": t, "confidence": round(c, 4)} for t, c in verdict.runners_up]
-        click.echo(json.dumps(told, ensure_ascii=False))
+    elif prompt is not None:
+        click.echo(_told(model.classify(read_text(prompt))))
+    else:
+        _classify_lines(model)
+
+
+def _is_given(option: str) -> bool:
+    source = click.get_current_context().get_parameter_source(option)
+    return source is not None and source is not click.core.ParameterSource.DEFAULT
+
+
+def _told(verdict: Any) -> str:
+    told: dict[str, Any] = {"task": verdict.task, "confidence": round(verdict.confidence, 4)}
+    if verdict.runners_up:
+        told["runners_up"] = [{"task": t, "confidence": round(c, 4)} for t, c in verdict.runners_up]
+    return json.dumps(told, ensure_ascii=False)
+
+
+def _classify_lines(model: Any) -> None:
+    """Lines on standard input, as they come. Of one that is none its error; then the exit code is 1."""
+    from classifier.corpus import asked
+
+    if sys.stdin is None:
+        raise click.UsageError("standard input is closed; give a prompt, or lines of JSON")
+    failed = False
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        if line.strip():
+            try:
+                said = _told(model.classify(asked(line, f"line {number}")))
+            except CorpusError as e:
+                failed, said = True, json.dumps({"error": str(e)}, ensure_ascii=False)
+            click.echo(said)
+    if failed:
+        sys.exit(1)
 
 
 def _evaluate(model: Any, files: tuple[Path, ...], plots: Path | None, as_json: bool, mistakes: int) -> None:
@@ -204,31 +239,6 @@ def _evaluate(model: Any, files: tuple[Path, ...], plots: Path | None, as_json: 
         click.echo(evaluating.as_text(found, model.digest, shutil.get_terminal_size((WIDTH, 0)).columns), nl=False)
     for file in plotting.draw(found, plots) if plots else ():
         click.echo(f"wrote {file}", err=True)
-
-
-def _read(messages: list[Any]) -> Any:
-    from classifier.ask import read_messages
-
-    return read_messages(messages, False, False)
-
-
-def _lines() -> Any:
-    """(line number, text or messages or None) of JSONL on standard input, as it comes."""
-    for number, line in enumerate(sys.stdin, 1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                row = None
-            found = (row.get("text") or row.get("messages")) if isinstance(row, dict) else None
-            yield (
-                number,
-                row["text"]
-                if isinstance(row, dict) and isinstance(row.get("text"), str)
-                else found
-                if isinstance(found, list)
-                else None,
-            )
 
 
 @main.command()
@@ -268,9 +278,11 @@ def train(
     def progress(said: str) -> None:
         click.echo(said, err=True)
 
+    if config and not from_traffic:
+        raise click.UsageError("--config goes with --from-traffic")
     if from_scratch:
-        if base or from_traffic:
-            raise click.UsageError("--from-scratch goes with neither --base nor --from-traffic")
+        if base or from_traffic or force:
+            raise click.UsageError("--from-scratch goes with neither --base, --from-traffic nor --force")
         click.echo(str(run(tasks or FOLDER, data, out, progress)))
         return
     labels = None

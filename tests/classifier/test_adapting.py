@@ -2,17 +2,20 @@
 
 import gzip
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from scipy import optimize
 from scipy.sparse import csr_matrix
 
-from classifier import adapting
+from classifier import adapting, fitting
 from classifier.adapting import adapt
 from classifier.ask import read_text
-from classifier.errors import ArtefactError, CorpusError, TasksError, WorseError
+from classifier.errors import ArtefactError, CorpusError, OutError, TasksError, WorseError
 from classifier.fitting import added, corrected
 from classifier.labels import Label, unpacked
 from classifier.model import ARTEFACT, Classifier
@@ -94,6 +97,9 @@ def test_what_serving_does_not_read_or_doubts_is_not_counted_as_found(tmp_path: 
     done = adapt([jsonl(tmp_path, [(text, "meals") for text in foreign])], tmp_path / "out", force=True)
     assert said(Classifier.load(tmp_path / "out"), foreign[0]) == "general"
     assert done.added[0].found == 0
+
+
+def test_a_correction_that_serving_does_not_read_is_not_counted_as_right(tmp_path: Path) -> None:
     rows = [(f"Отсортируй список {n}, please", "code") for n in range(6)]
     done = adapt([jsonl(tmp_path, rows)], tmp_path / "out")
     assert (done.corrections, done.corrected_before, done.corrected_after) == (6, 0, 0)
@@ -115,16 +121,16 @@ def test_rows_that_ask_the_same_are_one(tmp_path: Path) -> None:
 
 
 def test_labels_that_cannot_teach_are_counted(tmp_path: Path) -> None:
-    labels = [of_traffic("rewriting", f"Put this politely: {what}") for what in DINNERS]
+    labels = [of_traffic("rewriting", f"Put this politely: {what}") for what in DINNERS[:2]]
     labels += [labels[0], of_traffic("code", "Put this politely: " + DINNERS[0])]
     strange = [of_traffic("mine", "hello"), of_traffic("a\nb", "hello"), of_traffic("code", "Как дела, друг? Fine")]
     done = adapt([], tmp_path / "out", labels=labels + strange)
-    assert done.rows == 20
+    assert done.rows == 2
     assert done.left_out == (
-        "2 of 25 labels from traffic are of tasks that the model does not know: mine (1), a b (1)",
-        "1 of 25 labels from traffic have no word that the model knows",
-        "2 of 25 labels from traffic are of an ask that has one already, which counts once",
-        "1 of 20 asks from traffic were labelled in several ways; the most frequent one counts",
+        "2 of 7 labels from traffic are of tasks that the model does not know: mine (1), a b (1)",
+        "1 of 7 labels from traffic have no word that the model knows",
+        "2 of 7 labels from traffic have the same known words as another, and count once",
+        "1 of 2 asks from traffic were labelled in several ways; the most frequent one counts",
     )
     assert done.left_out[0] in str(done)
     with pytest.raises(CorpusError, match=r"nothing to learn from: 1 of 1 labels .* does not know: mine"):
@@ -177,6 +183,64 @@ def test_a_task_that_is_no_text_says_so(tmp_path: Path) -> None:
     (tmp_path / "mine.jsonl").write_text('{"text": "x", "task": 5}')
     with pytest.raises(CorpusError, match=r'mine\.jsonl:1: lacks a "task" that is a name$'):
         adapt([tmp_path / "mine.jsonl"], tmp_path / "out")
+
+
+def copied(folder: Path) -> Path:
+    return Path(shutil.copytree(ARTEFACT, folder / "base"))
+
+
+@pytest.mark.parametrize("damage", [b"", b"nonsense", "cut", "flipped", gzip.compress(b"two\nfeatures"), None])
+def test_a_base_whose_vocabulary_is_damaged_says_so(tmp_path: Path, damage: bytes | str | None) -> None:
+    file = copied(tmp_path) / "vocabulary.txt.gz"
+    whole = file.read_bytes()
+    if damage is None:
+        file.unlink()
+    else:
+        parts = {"cut": whole[:-1000], "flipped": whole[:500] + bytes(b ^ 255 for b in whole[500:600]) + whole[600:]}
+        file.write_bytes(parts[damage] if isinstance(damage, str) else damage)
+    with pytest.raises(ArtefactError, match="train it again"):
+        adapt([jsonl(tmp_path, [("hello", "chat")])], tmp_path / "out", base=tmp_path / "base")
+
+
+def test_where_an_artefact_cannot_be_written_is_said_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        with pytest.raises(OutError, match="cannot be written there"):
+            adapt([tmp_path / "nowhere"], out)
+    with pytest.raises(OutError, match="is the shipped artefact"):
+        adapt([tmp_path / "nowhere"], ARTEFACT.parent / "tasks" / ".." / "artefact")
+
+
+def test_half_a_surrogate_pair_is_a_character_like_others(tmp_path: Path) -> None:
+    rows = [(text + " \ud83d go \ud83d", "meals") for text in DINNERS]
+    adapt([jsonl(tmp_path, rows)], tmp_path / "out")
+    model = Classifier.load(tmp_path / "out")
+    assert said(model, rows[0][0]) == "meals"
+    assert any("\ud83d" in name for name in adapting.spelled(tmp_path / "out", len(model.linear.keys)))
+
+
+def test_messages_are_no_training_rows(tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text('{"messages": [{"role": "user", "content": "hi"}], "task": "chat"}')
+    with pytest.raises(CorpusError, match=r'mine\.jsonl:1: has "messages"; training takes a "text"'):
+        adapt([tmp_path / "mine.jsonl"], tmp_path / "out")
+
+
+def test_a_fit_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds: list[int] = []
+
+    def minimize(*given: Any, **more: Any) -> Any:
+        found = real(*given, **more)
+        rounds.append(found.nit)
+        return found
+
+    real = optimize.minimize
+    monkeypatch.setattr(fitting, "minimize", minimize)
+    monkeypatch.setattr(fitting, "MOST", 3)
+    rng = np.random.default_rng(1)
+    x, others = csr_matrix(rng.normal(0, 1, (200, 40))), rng.normal(0, 1, (200, 3))
+    added(x, np.arange(200) < 20, others, x)
+    corrected(x, np.arange(200) % 3, np.ones(200), np.zeros((41, 3)))
+    assert rounds == [3] * 7
 
 
 def test_one_more_task_leaves_the_others_and_takes_few() -> None:

@@ -69,7 +69,12 @@ async def test_without_the_operators_wish_nothing_is_kept(start: Any, private: E
 
 async def test_what_traffic_corrected_is_learned_from(start: Any, private: EmbeddedServer, tmp_path: Path) -> None:
     proxy = await start(store_url=private.url, keep_corrections=True)
-    asks = [f"Put this politely for my {who}: your invoice is late" for who in ("boss", "landlord", "aunt", "client")]
+    asks = [
+        "Put this politely for my boss: the invoice is late",
+        "Make my message sound friendlier before I send it to a customer",
+        "Say that again in simpler words, please",
+        "Give this paragraph a more formal tone",
+    ]
     for ask in asks:
         await proxy.chat(ask, headers={"x-setpoint-task": "rewriting"})
     await kept(private, len(asks))

@@ -70,10 +70,66 @@ def test_check_is_quiet_about_good_files_and_clear_about_bad_ones(tmp_path: Path
 
 def test_classify_reads_an_argument_or_lines() -> None:
     assert json.loads(run("classify", "用Python写一个快速排序"))["task"] == "code"
-    lines = run("classify", stdin='{"text": "hello"}\nnonsense\n{"text": ""}\n').splitlines()
+    lines = run("classify", stdin='{"text": "hello"}\nnonsense\n{"text": ""}\n', code=1).splitlines()
     assert json.loads(lines[0])["task"] == "chat"
     assert "line 2" in json.loads(lines[1])["error"]
     assert json.loads(lines[2])["task"] == "general"
+    assert json.loads(run("classify", stdin='\ufeff{"text": "hello"}\n'))["task"] == "chat"
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b'{"text": "\xff"}', "is not UTF-8"),
+        (b'{"text": ' + b"[" * 100_000, "is not JSON"),
+        (b'{"text": "a", "messages": [{"role": "user", "content": "b"}]}', "one of them is the prompt"),
+        (b'{"messages": []}', "not a list with a message of the user"),
+        (b'{"text": "a", "wants_json": 1}', "neither true nor false"),
+        (b"[]", "is not a JSON object"),
+        (b"{}", 'lacks a "text" or "messages"'),
+    ],
+)
+def test_a_line_that_is_none_says_why_and_the_others_are_classified(line: bytes, why: str) -> None:
+    result = CliRunner().invoke(main, ["classify"], input=line + b'\n{"text": "hello"}\n')
+    assert result.exit_code == 1
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert first["error"].startswith("line 1: ")
+    assert why in first["error"]
+    assert second["task"] == "chat"
+
+
+def test_lines_say_what_else_a_request_brings() -> None:
+    rows = [{"text": "Turn this into JSON: Ada, 36", "wants_json": wanted} for wanted in (False, True)]
+    plain, wanted = map(json.loads, run("classify", stdin="\n".join(map(json.dumps, rows))).splitlines())
+    assert plain != wanted
+
+
+def test_output_that_cannot_be_written_ends_with_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "router", "classify"]
+    with Path("/dev/full").open("w") as full:
+        for more in (["hello"], ["--eval", str(_file(tmp_path, ROWS))]):
+            done = subprocess.run([*command, *more], stdout=full, stderr=subprocess.PIPE, text=True)
+            assert (done.returncode, done.stderr) == (2, "Error: the output: No space left on device\n")
+
+
+def test_a_closed_standard_input_says_so() -> None:
+    done = subprocess.run(f"{sys.executable} -m router classify <&-", shell=True, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "standard input is closed" in done.stderr
+
+
+def test_options_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
+    out = ("--out", str(tmp_path / "out"))
+    assert "go with --eval" in run("classify", "hello", "--mistakes", "10", code=2)
+    assert "--config goes with --from-traffic" in run("train", "--config", "setpoint.yaml", *out, code=2)
+    assert "nor --force" in run("train", "--from-scratch", "--force", *out, code=2)
+
+
+def test_train_says_at_once_where_it_cannot_write(tmp_path: Path) -> None:
+    data = _file(tmp_path, "{")
+    said = run("train", "--data", str(data), "--out", str(data), code=2)
+    assert said == f"Error: {data}: an artefact cannot be written there: File exists\n"
+    assert "is the shipped artefact" in run("train", "--data", str(data), "--out", str(ARTEFACT), code=2)
 
 
 ROWS = """\
