@@ -82,11 +82,12 @@ def _read(text: str, table: Hashes) -> tuple[NDArray[np.uint8], Hashes, NDArray[
     raw = points(text)
     kind, value = KIND.take(raw, mode="clip"), table.take(raw, mode="clip")
     change = kind[1:] != kind[:-1]
-    kept = np.concatenate([kind[:1] != BLANK, change | (kind[1:] > DIGIT)])
-    if kept.all():
+    kept = change | (kind[1:] > DIGIT)
+    if kind[0] != BLANK and kept.all():
         return kind, value, change
-    kind = kind[kept]
-    return kind, value[kept], kind[1:] != kind[:-1]
+    at = np.concatenate([kind[:1] != BLANK, kept]).nonzero()[0]
+    kind = kind.take(at)
+    return kind, value.take(at), kind[1:] != kind[:-1]
 
 
 def _tokens(kind: NDArray[np.uint8], change: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -118,12 +119,12 @@ def _stretches(begun: Hashes, ended: Hashes, inverse: Hashes, in_head: int) -> t
 
 def arranged(text: str) -> str:
     """The text with its instruction first, also where it stands below what was pasted above it."""
-    if len(text) <= _LONG:
-        return text
     text = text.rstrip()
     line = text.rfind("\n")
+    if line < 0 or len(text) <= _LONG:
+        return text
     last = text[line + 1 :]
-    if line < 0 or len(last) > _LINE or not (_INSTRUCTS.match(last) or _ASKS.search(last)):
+    if len(last) > _LINE or not (_INSTRUCTS.match(last) or _ASKS.search(last)):
         return text
     if _goes_on(text[text.rfind("\n", 0, line) + 1 : line].rstrip(), last):
         return text

@@ -49,8 +49,10 @@ class Linear:
         # Place 0 is what is not known. A row holds all that a known feature adds: to each task, to the length, to the evidence.
         self._keys = np.concatenate([np.zeros(1, np.uint64), keys])
         rows = np.column_stack([weights * idf[:, None], idf * idf, evidence]).astype(np.float32)
-        self._rows = np.vstack([np.zeros((1, rows.shape[1]), np.float32), rows])
-        self._slots = np.zeros(1 << SLOTS, np.intp)
+        self._rows = np.ascontiguousarray(
+            np.vstack([np.zeros((1, rows.shape[1]), np.float32), rows])
+        )  # read by the row
+        self._slots = np.zeros(1 << SLOTS, np.int32)
         self._slots[slots(keys)] = np.arange(1, len(keys) + 1)
         # To keep each feature once: what is written last at its place stays.
         self._last = np.zeros(len(keys) + 1, np.intp)
@@ -64,7 +66,7 @@ class Linear:
 
     def places(self, hashes: Hashes, body: int) -> tuple[NDArray[np.intp], int]:
         """(places, how many of them are of the body) of the known features, each once; place n is feature n - 1."""
-        places = self._slots.take(slots(hashes))
+        places = self._slots.take(slots(hashes)).astype(np.intp)
         known = (self._keys.take(places) == hashes).nonzero()[0]
         places = places.take(known)
         order = self._order[: len(places)]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 _WORD = re.compile(r"[a-z]{3,14}")  # shorter ones are a slip away from too many
 _LETTERS = "".join(c if c.islower() else c.lower() if c.isupper() else " " for c in map(chr, range(128)))
+_TABLE = _LETTERS.encode() + bytes(range(128, 256))  # of each byte of Latin-1
 _LOOKED_AT = 200  # characters: where an instruction mostly stands; each look-up of a word costs more than reading it
 _MOST = 8  # unknown words of a prompt: more are another language, or a listing
 _SHORT = 3
@@ -38,9 +39,11 @@ class Spelling:
                 self._near.setdefault(part, word)
 
     def mended(self, text: str) -> str | None:
-        """The text with its slips mended; None where there is nothing to mend. A word with a letter beyond ASCII is none."""
+        """The text with its slips mended; None where there is nothing to mend, or little of it is English."""
         head = text[:_LOOKED_AT]
-        strange = set(head.translate(_LETTERS).split()) - self._real
+        if 2 * len(head.encode("ascii", "ignore")) < len(head):
+            return None  # Chinese, mostly
+        strange = _plain_words(head) - self._real
         if not strange or len(strange) > _MOST:
             return None
         slips = [(word, meant) for word in strange if _WORD.fullmatch(word) and (meant := self._meant(word))]
@@ -81,6 +84,11 @@ def joined(words: Words, texts: Iterable[str]) -> Words:
 
 def _words(text: str) -> set[str]:
     return set("".join(_LETTERS[ord(c)] if c < "\x80" else " " for c in text).split())
+
+
+def _plain_words(text: str) -> set[str]:
+    """As `_words`, in a tenth of the time, but that a word with an accent stays whole: it is none of these."""
+    return set(text.encode("latin-1", "replace").translate(_TABLE).decode("latin-1").split())
 
 
 def _without_one(word: str) -> list[str]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from classifier.ask import read_messages, read_text
 from classifier.errors import ArtefactError
 from classifier.keywords import Keywords
-from classifier.model import ARTEFACT, FILES, Classifier
+from classifier.model import ARTEFACT, FILES, Classifier, Linear
 from classifier.verdict import GENERAL
 
 EVERYDAY = [
@@ -253,3 +253,11 @@ def test_a_manifest_nested_without_end_says_so(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("[" * 100_000)
     with pytest.raises(ArtefactError, match="not a classifier artefact"):
         Classifier.load(tmp_path)
+
+
+def test_the_rows_of_a_model_lie_together_in_memory_however_its_weights_were_kept() -> None:
+    """Each verdict takes a few dozen rows: column by column that is six times as slow."""
+    one = np.ones(3, np.float32)
+    weights = np.asfortranarray(np.ones((3, 2), np.float32))
+    linear = Linear(np.arange(3, dtype=np.uint64) << np.uint64(60), one, one, weights, one[:2], 2)
+    assert linear._rows.flags.c_contiguous
