@@ -29,6 +29,21 @@ def meta(cell: str) -> str:
     return f"{_tag(cell)}:meta"
 
 
+def changing(cell: str) -> str:
+    """Set while a change that was found in a cell is not looked for again."""
+    return f"{_tag(cell)}:changing"
+
+
+def changed(cell: str) -> str:
+    """When a cell's world was last found changed, in unix seconds."""
+    return f"{_tag(cell)}:changed"
+
+
+def rolled_back(cell: str) -> str:
+    """Why a cell gets the policy's own value alone; gone when that is over."""
+    return f"{_tag(cell)}:rolled_back"
+
+
 def applied(cell: str, epoch: int, writer: str) -> str:
     """Number of the last batch that a writer added to a cell's sums."""
     return f"{_tag(cell)}:w:{epoch}:{writer}"

@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,6 +133,21 @@ class Ledger:
             self._stumbled("reading statistics")
         self._count_corrupt()
         return self._statistics
+
+    async def discount(self, cell: str, factor: float, pause: float) -> bool:
+        """Whether this call took a change of a cell's world into account; False while the store is away."""
+        return await self._marked(self._store.discount(cell, factor, self._clock(), pause))
+
+    async def roll_back(self, cell: str, cause: str, seconds: float) -> bool:
+        """Whether this call rolled a cell back; False while the store is away."""
+        return await self._marked(self._store.roll_back(cell, cause, seconds))
+
+    async def _marked(self, doing: Awaitable[bool]) -> bool:
+        try:
+            return await doing
+        except StoreError as error:
+            self._failed(error)
+            return False
 
     async def close(self) -> None:
         """Gives the connections back; call it when `run` and all readers are done."""

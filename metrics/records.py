@@ -71,6 +71,12 @@ def unpack_meta(text: str | None) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def moment(text: str | None) -> float | None:
+    """A time in unix seconds; None for what is none."""
+    at = _finite(text or "")
+    return at if math.isfinite(at) else None
+
+
 def _loads(text: str) -> Any:
     try:
         return orjson.loads(text)

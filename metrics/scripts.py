@@ -67,3 +67,21 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return 1
 """
+
+# KEYS: the mark of a change, when the last one was, sums. ARGV: factor, when, the mark's life and the other's in seconds. Multiplies all sums
+# once for a mark; gives the number of corrupt values, or -1 where the mark stands.
+DISCOUNT = """
+if not redis.call('SET', KEYS[1], ARGV[2], 'NX', 'EX', ARGV[3]) then return -1 end
+redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[4])
+local bad = 0
+for k = 3, #KEYS do
+  local all = redis.pcall('HGETALL', KEYS[k])
+  if all.err then bad = bad + 1 else
+    for i = 1, #all, 2 do
+      local value = tonumber(all[i + 1])
+      if value then redis.call('HSET', KEYS[k], all[i], string.format('%.17g', value * ARGV[1])) else bad = bad + 1 end
+    end
+  end
+end
+return bad
+"""

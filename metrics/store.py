@@ -21,6 +21,8 @@ WINDOW = 7 * 86_400  # seconds that a decision can be looked up for feedback
 _MARKER = 7 * 86_400  # seconds that a writer's batch may be sent again
 _CELLS_AT_ONCE = 200
 _LABELS = 10_000
+_REMEMBERED = 30 * 86_400  # seconds that a change is told of
+_READS = 5  # of a cell
 CORRECTED = 30  # days that a corrected ask is kept for training
 _CORRECTIONS = 2_000  # corrected asks a day: about 3 MB
 
@@ -184,6 +186,23 @@ class Store:
             out |= await self._read(chunk, now)
         return out
 
+    async def discount(self, cell: str, factor: float, at: float, pause: float) -> bool:
+        """What is known of a cell counts for `factor` from now on: its world was found changed. Once in `pause` seconds, whoever
+        asks; True for the one that did it. The one write that is no addition."""
+        epoch = epoch_of(at)
+        names = (keys.changing(cell), keys.changed(cell), keys.sums(cell, epoch), keys.sums(cell, epoch - 1))
+        pipe = self._client.pipeline(transaction=False)
+        self._script(pipe, scripts.DISCOUNT, names, (factor, repr(at), max(int(pause), 1), _REMEMBERED))
+        bad = int((await self._run(pipe))[0] or 0)
+        self.corrupt += max(bad, 0)
+        return bad >= 0
+
+    async def roll_back(self, cell: str, cause: str, seconds: float) -> bool:
+        """A cell gets the policy's own value alone, for so long and for this cause; True if it did not already."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.set(keys.rolled_back(cell), cause, nx=True, ex=max(int(seconds), 1))
+        return bool((await self._run(pipe))[0])
+
     async def labels(self) -> dict[tuple[str, str], int]:
         """How often a task was labelled as another one: (decided, labelled) to count."""
         pipe = self._client.pipeline(transaction=False)
@@ -213,20 +232,22 @@ class Store:
             pipe.get(keys.meta(cell))
             pipe.hgetall(keys.sums(cell, epoch))
             pipe.hgetall(keys.sums(cell, epoch - 1))
+            pipe.get(keys.changed(cell))
+            pipe.get(keys.rolled_back(cell))
         replies = await self._run(pipe)
         out: dict[str, CellStatistics] = {}
         for i, cell in enumerate(cells):
-            meta = records.unpack_meta(replies[3 * i])
+            stored, *sums, changed, rolled_back = replies[_READS * i : _READS * (i + 1)]
+            meta = records.unpack_meta(stored)
             arms: dict[str, dict[str, Tally]] = {}
             for back in (0, 1):
-                found, bad = records.tallies(replies[3 * i + 1 + back] or {})
+                found, bad = records.tallies(sums[back] or {})
                 self.corrupt += bad
                 for (arm, signal), tally in found.items():
                     signals = arms.setdefault(arm, {})
                     signals[signal] = signals.get(signal, Tally()).plus(tally, decay(epoch - back, now))
             self.corrupt += meta is None
-
-            out[cell] = CellStatistics(meta or {}, arms)
+            out[cell] = CellStatistics(meta or {}, arms, records.moment(changed), rolled_back or "")
         return out
 
     def _put_decisions(self, pipe: Any, decisions: Sequence[tuple[DecisionRecord, str | None]]) -> None:

@@ -42,10 +42,16 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CellStatistics:
-    """One cell as all replicas see it: what it is about, and a tally per arm and signal, decayed to the time of reading."""
+    """One cell as all replicas see it: what it is about, and a tally per arm and signal, decayed to the time of reading.
+
+    `changed_at`: unix seconds of the last change that was found in its world. `rolled_back`: why it gets the policy's own
+    value alone for a while; empty if it does not.
+    """
 
     meta: Mapping[str, Any] = field(default_factory=dict)
     arms: Mapping[str, Mapping[str, Tally]] = field(default_factory=dict)
+    changed_at: float | None = None
+    rolled_back: str = ""
 
 
 def epoch_of(at: float) -> int:

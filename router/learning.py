@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Mapping
+from time import monotonic
 
 from metrics.rewards import combine
 from metrics.tally import CellStatistics
@@ -12,6 +13,7 @@ from policies.arms import Grid, position, value_of
 from policies.bandits import BANDITS, Evidence
 from policies.policy import Policy
 from router.services import Services
+from router.watching import Watch, act
 
 log = logging.getLogger("setpoint")
 
@@ -20,14 +22,16 @@ BANDIT = "safe_gp"
 
 async def learn(services: Services) -> None:
     """Recompute allocations every few seconds until cancelled; a failure keeps the last ones and is counted."""
-    me = asyncio.current_task()
+    me, watch = asyncio.current_task(), Watch()
     # Asked, and not only interrupted: a wait inside redis-py can swallow a cancellation on Python 3.11.
     while me is None or not me.cancelling():
         await asyncio.sleep(services.settings.refresh_seconds)
         try:
             statistics = await services.ledger.statistics()
+            found = await asyncio.to_thread(watch.look, services.book.policy, statistics, monotonic())
             services.pipeline.allocations = await asyncio.to_thread(allocations, services.book.policy, statistics)
             _show(services, statistics)
+            await act(services, found, statistics)
         except Exception:
             log.warning("allocations could not be computed anew; the last ones stay", exc_info=True)
             services.instruments.learning_failed()
@@ -51,6 +55,8 @@ def _cell(policy: Policy, cell: str, seen: CellStatistics) -> Mapping[str, float
     adaptation = policy.adaptation_of(str(task))
     if adaptation.mode == "bypass":
         return None
+    if seen.rolled_back:
+        return {str(arm): float(arm == baseline) for arm in grid}
     try:
         evidence = [_evidence(parameter, str(arm), seen, adaptation.objective) for arm in grid]
         p = BANDITS[BANDIT](evidence, grid.index(baseline), adaptation.explore, _seed(cell))

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from classifier.labels import Label, unpacked
@@ -26,6 +27,7 @@ from router.local_model import MODEL
 from router.pipeline import Prepared
 from router.services import build
 from router.settings import Provider, Settings, UpstreamSettings, load
+from router.standing import standing
 from router.surfaces import SURFACES
 
 _MAKERS: Mapping[str, Provider] = {
@@ -92,11 +94,13 @@ async def report(config: Path | None, as_json: bool, console: Console) -> None:
         if server:
             server.stop()
     table = allocations(policy, statistics)
-    rows = {cell: _arms(policy, seen, table, cell) for cell, seen in sorted(statistics.items()) if cell.count("|") == 5}
+    known = {cell: seen for cell, seen in sorted(statistics.items()) if cell.count("|") == 5}
+    rows = {cell: _arms(policy, seen, table, cell) for cell, seen in known.items()}
+    states = {cell: standing(policy, seen, table.cells.get(cell)) for cell, seen in known.items()}
     if as_json:
-        console.print_json(json.dumps({"version": table.version, "cells": rows}))
+        console.print_json(json.dumps({"version": table.version, "cells": rows, "standing": states}))
     else:
-        _show(rows, console)
+        _show(rows, states, console)
 
 
 async def labels(settings: Settings) -> tuple[list[Label], int]:
@@ -136,7 +140,7 @@ def _arms(policy: Policy, seen: CellStatistics, table: Allocations, cell: str) -
     return rows
 
 
-def _show(cells: dict[str, list[dict[str, Any]]], console: Console) -> None:
+def _show(cells: dict[str, list[dict[str, Any]]], states: Mapping[str, str], console: Console) -> None:
     if not cells:
         console.print("Nothing has been learned yet: no request has been decided with learning in observe or apply.")
     for cell, rows in cells.items():
@@ -155,4 +159,4 @@ def _show(cells: dict[str, list[dict[str, Any]]], console: Console) -> None:
             reward = "-" if row["reward"] is None else f"{row['reward']:.3f} ± {1.96 * row['error']:.3f}"
             share = "-" if row["share"] is None else f"{row['share']:6.1%} {'█' * round(20 * row['share'])}"
             table.add_row(f"{row['arm']}{' (policy)' if row['baseline'] else ''}", f"{row['labels']:g}", reward, share)
-        console.print(table, "")
+        console.print(table, f"[dim]{escape(states[cell])}[/dim]", "")

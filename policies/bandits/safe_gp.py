@@ -1,11 +1,15 @@
 """Safe unimodal Thompson sampling over ordered arms, smoothed by a Gaussian process.
 
 Neighbouring values earn alike, so evidence is shared along the axis. Only the leader and its neighbours can win a draw
-(unimodal Thompson sampling, arXiv 2106.08187); an arm gets more than a small dose of traffic only once it is probably no
-worse than the policy's own value.
+(unimodal Thompson sampling, arXiv 2106.08187). What the winners may cost beside the policy's own value is bounded: an arm that
+is probably worse gets nothing, and what all of them may lose together is a small share of what the policy's value earns, the
+smaller the more was lost before (conservative bandits, arXiv 1602.04282, with expectations in the place of bounds, which are
+too loose to act on from few labels).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +18,21 @@ from policies.bandits.evidence import Evidence
 
 Array = NDArray[np.float64]
 
-# Scales found in simulation over six tasks and nine temperatures, and confirmed on other seeds; bench/learning.
+# Found in simulation over six tasks and nine temperatures, and confirmed on other seeds: bench/learning.
 LEVEL_SD, SHAPE_SD, LENGTH = 0.25, 0.08, 0.45  # prior standard deviations of level and shape; length on the axis
-PRIOR_DIP, PRIOR_STEP = 0.03, 0.4  # the policy's value is expected to be best, by 3 points at a distance of 0.4
+PRIOR_DIP, PRIOR_STEP = 0.015, 0.4  # the policy's value is expected to be best, by 1.5 points at a distance of 0.4
 MARGIN = 0.01  # a difference that nobody would notice
-HOPELESS, PROVEN = 0.10, 0.80  # probability of being no worse than the baseline: below is off, above is free
+HOPELESS = 0.10  # probability of being no worse than the baseline below which an arm is off
+PROVEN, PROVEN_FIRST, EARLY = (
+    0.62,
+    0.92,
+    300.0,
+)  # and above which it is free; more in a cell that has few labels, about so many
+DOSE = 12.0  # labels of its own after which half of its share may go to an arm; before the first it is a twelfth
+CLIFF, SURE = 0.1, 1.5  # a fall by so much, by so many standard errors of its own rewards, is one
+LOSS = 0.01  # of the baseline's reward: what a cell may have lost to exploring
+RISK = 0.02  # of the baseline's reward: what an allocation may be expected to lose at most
+MOST = 2_000.0  # labels
 DRAWS = 256
 FLOOR = 0.02  # least variance of a reward: a few equal rewards are no certainty
 
@@ -27,14 +41,58 @@ def allocate(arms: Sequence[Evidence], baseline: int, explore: float, seed: int)
     """A probability per arm. `explore` is the most that arms not yet proven get together."""
     if len(arms) == 1:
         return (1.0,)
+    arms = _doubted(arms)
     mean, cov = posterior(arms, baseline)
-    draws = np.random.default_rng(seed).multivariate_normal(mean, cov, DRAWS, check_valid="ignore", method="eigh")
+    draws = mean + _normals(len(arms), seed) @ _root(cov).T
     wins = _wins(draws, mean)
-    no_worse = (draws >= draws[:, [baseline]] - MARGIN).mean(axis=0)
-    wins[no_worse < HOPELESS] = 0.0
-    proven = no_worse >= PROVEN
+    gain = draws - draws[:, [baseline]]
+    no_worse = (gain >= -MARGIN).mean(axis=0)
+    wins[(no_worse < HOPELESS) | _fallen(arms, baseline)] = 0.0
+    n = np.array([a.n for a in arms])
+    proven = no_worse >= PROVEN + (PROVEN_FIRST - PROVEN) * np.exp(-n.sum() / EARLY)
     proven[baseline] = True
-    return _dosed(wins, proven, baseline, explore)
+    wins[~_reached(proven)] = 0.0
+    p = _dosed(wins, proven, n, baseline, explore)
+    risk = float(np.maximum(-gain @ p, 0.0).mean())
+    return _bounded(p, risk, _allowed(n, mean, baseline), baseline)
+
+
+def _doubted(arms: Sequence[Evidence]) -> Sequence[Evidence]:
+    """However much is known, it counts as MOST labels: worlds move, and who is certain stops looking."""
+    total = sum(a.n for a in arms)
+    return arms if total <= MOST else [replace(a, n=a.n * MOST / total) for a in arms]
+
+
+@lru_cache(256)
+def _normals(arms: int, seed: int) -> Array:
+    half = np.random.default_rng(seed).standard_normal((DRAWS // 2, arms))
+    return np.vstack([half, -half])
+
+
+def _root(cov: Array) -> Array:
+    """A square root of a covariance that may be singular."""
+    values, vectors = np.linalg.eigh(cov)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+
+
+def _allowed(n: Array, mean: Array, baseline: int) -> float:
+    """What an allocation may be expected to lose a request: RISK, less as the budget of losses is spent."""
+    total = n.sum()
+    worth = max(float(mean[baseline]), 0.05)
+    if total <= 0:
+        return RISK * worth
+    share = n / total
+    contrast = -share
+    contrast[baseline] += 1.0
+    lost = float(contrast @ mean)
+    return RISK * worth * float(np.clip(2.0 * (1 - lost / (LOSS * worth)), 0.1, 1.0))
+
+
+def _bounded(p: Array, risk: float, allowed: float, baseline: int) -> tuple[float, ...]:
+    if risk > allowed:
+        p = p * (allowed / risk)
+        p[baseline] += 1 - p.sum()
+    return tuple(float(v) for v in p / p.sum())
 
 
 def posterior(arms: Sequence[Evidence], baseline: int) -> tuple[Array, Array]:
@@ -64,13 +122,33 @@ def _wins(draws: Array, mean: Array) -> Array:
     return np.bincount(best, minlength=len(mean)) / len(draws)
 
 
-def _dosed(wins: Array, proven: NDArray[np.bool_], baseline: int, explore: float) -> tuple[float, ...]:
-    """The unproven within their budget, the rest to the proven in proportion to their wins."""
-    trial = np.where(proven, 0.0, wins)
+def _fallen(arms: Sequence[Evidence], baseline: int) -> NDArray[np.bool_]:
+    """(arms,) those whose own rewards, whatever their neighbours', say that they are far worse than the baseline: over a cliff,
+    which no smooth prior expects."""
+    n, mean, variance = (np.array([getattr(a, k) for a in arms]) for k in ("n", "mean", "variance"))
+    least = np.maximum(n, 1e-9)
+    error = np.sqrt(np.maximum(variance, FLOOR) / least)
+    off = mean - mean[baseline]
+    return np.asarray((n > 1) & (n[baseline] > 1) & (off < -CLIFF) & (off < -SURE * np.hypot(error, error[baseline])))
+
+
+def _reached(proven: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(arms,) those that are proven, and their neighbours: nobody steps over what is not known to be safe."""
+    reached = proven.copy()
+    reached[1:] |= proven[:-1]
+    reached[:-1] |= proven[1:]
+    return reached
+
+
+def _dosed(wins: Array, proven: NDArray[np.bool_], n: Array, baseline: int, explore: float) -> Array:
+    """The unproven within their budget, the rest to the proven in proportion to their wins; of an arm that is hardly known not
+    more than a dose, however well its neighbours do. What nobody gets is the baseline's."""
+    dose = (n + 1) / (n + DOSE)
+    trial = np.where(proven, 0.0, np.minimum(wins, explore * dose))
     if trial.sum() > explore:
         trial *= explore / trial.sum()
     free = np.where(proven, wins, 0.0)
-    if free.sum() <= 0:
-        free[baseline] = 1.0
-    p = trial + free * (1 - trial.sum()) / free.sum()
-    return tuple(float(v) for v in p / p.sum())
+    free *= (1 - trial.sum()) / max(free.sum(), 1e-12)
+    p = trial + np.minimum(free, dose)
+    p[baseline] += 1 - p.sum()
+    return p

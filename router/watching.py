@@ -1,0 +1,114 @@
+"""Watching over learning: cells whose world has changed, and cells where what is served falls short of the policy's own value."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from metrics.rewards import combine, group
+from metrics.tally import HALF_LIFE, CellStatistics, Tally
+from policies.bandits import Evidence
+from policies.bandits.change import KEPT, History
+from policies.bandits.guard import falls_short
+from policies.policy import Policy
+from router.services import Services
+
+PAUSE = 3_600.0  # seconds in which a change that was found is not found again
+COOL_DOWN = 3_600.0  # seconds of the policy's own value after a rollback
+QUALITY = "quality"
+MARGIN = 0.0  # of the reward that learning maximises
+# What is watched whatever is maximised, and by how much it may be worse, in units of its reward in [0, 1].
+GUARDED: Mapping[str, float] = {
+    "truncated": 0.02,
+    "refusal": 0.02,
+    "json_valid": 0.02,
+    "repetition": 0.02,
+    "latency": 0.05,
+    "ttft": 0.05,
+    "cost": 0.05,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`cause` empty: the cell's world has changed; else why it should be rolled back."""
+
+    cell: str
+    cause: str = ""
+
+
+class _Seen(NamedTuple):
+    """A cell at the last look; `key` is all that makes looks comparable."""
+
+    key: object
+    history: History
+    at: float
+
+
+class Watch:
+    """One per process: what it saw before is in its memory, what it finds is marked in the store for all."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, _Seen] = {}
+
+    def look(self, policy: Policy, statistics: Mapping[str, CellStatistics], now: float) -> list[Finding]:
+        """What is to be done about the cells as they are. `now` in seconds of any clock that does not run back."""
+        self._seen = {cell: seen for cell, seen in self._seen.items() if cell in statistics}
+        return [f for cell, seen in statistics.items() for f in self._cell(policy, cell, seen, now)]
+
+    def _cell(self, policy: Policy, cell: str, seen: CellStatistics, now: float) -> Iterator[Finding]:
+        grid, baseline = seen.meta.get("grid"), seen.meta.get("baseline")
+        if cell.count("|") != 5 or not isinstance(grid, list) or baseline not in grid:
+            return
+        objective = policy.adaptation_of(str(seen.meta.get("task"))).objective
+        if self._changed(cell, [group(seen.arms.get(str(a), {}), QUALITY) for a in grid], (grid, seen.changed_at), now):
+            yield Finding(cell)
+        if not seen.rolled_back and (cause := shortfall(seen, [str(a) for a in grid], str(baseline), objective)):
+            yield Finding(cell, cause)
+
+    def _changed(self, cell: str, arms: list[Tally], key: object, now: float) -> bool:
+        before = self._seen.get(cell)
+        if before is None or before.key != key:
+            before = _Seen(key, History(), now)
+        n, s, q = (np.array([tally[i] for tally in arms]) for i in range(3))
+        found = before.history.changed(n, s, q, math.exp2(-max(now - before.at, 0.0) / HALF_LIFE))
+        self._seen[cell] = _Seen(key, before.history, now)
+        return found
+
+
+def shortfall(seen: CellStatistics, grid: list[str], baseline: str, objective: Mapping[str, float]) -> str:
+    """Why what a cell serves falls short of the policy's own value beyond doubt: `reward`, or a guarded signal; empty if it does
+    not."""
+    others = [a for a in grid if a != baseline]
+
+    def evidence(arm: str) -> Evidence:
+        return Evidence(0.0, *combine(seen.arms.get(arm, {}), objective))
+
+    if falls_short([evidence(a) for a in others], evidence(baseline), MARGIN):
+        return "reward"
+    for signal, margin in GUARDED.items():
+        by = {a: _alone(seen.arms.get(a, {}).get(signal)) for a in grid}
+        if falls_short([by[a] for a in others], by[baseline], margin):
+            return signal
+    return ""
+
+
+def _alone(tally: Tally | None) -> Evidence:
+    if tally is None or tally.n <= 0:
+        return Evidence(0.0)
+    mean = tally.s / tally.n
+    return Evidence(0.0, tally.n, mean, max(tally.q / tally.n - mean * mean, 0.0))
+
+
+async def act(services: Services, found: list[Finding], statistics: Mapping[str, CellStatistics]) -> None:
+    """Mark what was found, for all replicas; the next look at the statistics shows it."""
+    for finding in found:
+        _, task, model, _, _, parameter = finding.cell.split("|")
+        if not finding.cause:
+            if await services.ledger.discount(finding.cell, KEPT, PAUSE):
+                services.instruments.changed(task, model, parameter)
+        elif await services.ledger.roll_back(finding.cell, finding.cause, COOL_DOWN):
+            services.instruments.rolled_back(task, model, parameter, finding.cause)
+    services.instruments.rolled_back_now(sum(bool(seen.rolled_back) for seen in statistics.values()))

@@ -1,0 +1,72 @@
+"""Watching over learning: what is found, what follows from it, and that nothing in a store can stop it."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metrics.tally import CellStatistics, Tally
+from policies.policy import Adaptation, Policy
+from router.learning import allocations
+from router.watching import Finding, Watch
+
+CELL = "*|code|m|direct|1|temperature"
+META = {"parameter": "temperature", "grid": ["0.2", "0.4", "0.6"], "baseline": "0.4", "task": "code"}
+POLICY = Policy("p", "d", adaptation=Adaptation(mode="apply"))
+
+
+def tally(n: float, mean: float) -> Tally:
+    return Tally(n, n * mean, n * mean)
+
+
+def cell(
+    signal: str = "thumbs", changed_at: float | None = None, rolled_back: str = "", **arms: Tally
+) -> CellStatistics:
+    by = {"0." + name[1:]: {signal: t} for name, t in arms.items()}
+    return CellStatistics(META, by, changed_at, rolled_back)
+
+
+def test_arms_that_earn_less_than_the_policys_value_are_a_rollback() -> None:
+    worse = {CELL: cell(a4=tally(400, 0.8), a6=tally(400, 0.5))}
+    assert Watch().look(POLICY, worse, 0.0) == [Finding(CELL, "reward")]
+    assert Watch().look(POLICY, {CELL: cell(a4=tally(400, 0.8), a6=tally(400, 0.8))}, 0.0) == []
+    again = {CELL: cell(rolled_back="reward", a4=tally(400, 0.8), a6=tally(400, 0.5))}
+    assert Watch().look(POLICY, again, 0.0) == []
+
+
+def test_a_guarded_signal_is_a_cause_of_its_own() -> None:
+    refused = {CELL: cell("refusal", a4=tally(400, 1.0), a6=tally(400, 0.8))}
+    assert Watch().look(POLICY, refused, 0.0) == [Finding(CELL, "refusal")]
+
+
+def test_a_world_that_changes_is_found_and_after_the_mark_forgotten() -> None:
+    watch = Watch()
+    assert watch.look(POLICY, {CELL: cell(a4=tally(600, 0.8))}, 0.0) == []
+    changed = {CELL: cell(a4=Tally(700, 0.8 * 600 + 20, 0.8 * 600 + 20))}
+    assert watch.look(POLICY, changed, 1.0) == [Finding(CELL)]
+    marked = {CELL: cell(changed_at=1.0, a4=Tally(70, 50, 50))}
+    assert watch.look(POLICY, marked, 2.0) == []
+
+
+def test_a_cell_that_is_rolled_back_gets_the_policys_value_alone() -> None:
+    seen = cell(rolled_back="refusal", a2=tally(300, 0.9), a4=tally(300, 0.5))
+    assert allocations(POLICY, {CELL: seen}).cells[CELL] == {"0.2": 0.0, "0.4": 1.0, "0.6": 0.0}
+    free = cell(a2=tally(300, 0.9), a4=tally(300, 0.5))
+    assert allocations(POLICY, {CELL: free}).cells[CELL]["0.4"] < 0.2
+
+
+nonsense: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.floats() | st.text(max_size=5) | st.booleans(), lambda x: st.lists(x, max_size=3), max_leaves=5
+)
+metas = st.dictionaries(st.sampled_from(["grid", "baseline", "parameter", "task", "x"]), nonsense, max_size=5)
+sums = st.builds(Tally, *[st.floats(0, 1e9) for _ in range(3)])
+
+
+@given(
+    st.sampled_from([CELL, "a|b", ""]),
+    metas,
+    st.dictionaries(st.text(max_size=3), st.dictionaries(st.text(max_size=8), sums)),
+)
+def test_whatever_a_store_says_nothing_is_raised(name: str, meta: dict[str, Any], arms: Any) -> None:
+    for said in (meta, META | meta, META):
+        Watch().look(POLICY, {name: CellStatistics(said, arms)}, 0.0)
