@@ -32,6 +32,7 @@ DOSE = 12.0  # labels of its own after which half of its share may go to an arm;
 CLIFF, SURE = 0.1, 1.5  # a fall by so much, by so many standard errors of its own rewards, is one
 LOSS = 0.01  # of the baseline's reward: what a cell may have lost to exploring
 RISK = 0.02  # of the baseline's reward: what an allocation may be expected to lose at most
+STEP, GROWTH = 0.2, 3.0  # an arm gets at most so much, and so many times what it has had of all labels so far
 MOST = 2_000.0  # labels
 DRAWS = 256
 FLOOR = 0.02  # least variance of a reward: a few equal rewards are no certainty
@@ -142,8 +143,8 @@ def _reached(proven: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _dosed(wins: Array, proven: NDArray[np.bool_], n: Array, baseline: int, explore: float) -> Array:
     """The unproven within their budget, the rest to the proven in proportion to their wins; of an arm that is hardly known not
-    more than a dose, however well its neighbours do. What nobody gets is the baseline's."""
-    dose = (n + 1) / (n + DOSE)
+    more than a dose, however well its neighbours do, and more only as it is served more. What nobody gets is the baseline's."""
+    dose = np.minimum((n + 1) / (n + DOSE), STEP + GROWTH * n / max(n.sum(), 1e-9))
     trial = np.where(proven, 0.0, np.minimum(wins, explore * dose))
     if trial.sum() > explore:
         trial *= explore / trial.sum()
