@@ -26,7 +26,18 @@ def test_a_slip_is_taken_for_the_word(written: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["write a story", "a stork", "xylophone", "", "wr", "hox", "请你把下面这段话transalte一下给我", "trànsalte", "pöem"]
+    "text",
+    [
+        "write a story",
+        "a stork",
+        "xylophone",
+        "",
+        "wr",
+        "hox",
+        "请你把下面这段话transalte一下给我",
+        "trànsalte",
+        "pöem",
+    ],
 )
 def test_what_is_a_word_or_near_none_stays(text: str) -> None:
     assert SPELLING.mended(text) is None
