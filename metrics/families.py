@@ -67,6 +67,11 @@ _TABLE: tuple[Family, ...] = (
     Family("arm_probability", "gauge", "Allocation.", ("task", "model", "turn", "parameter", "arm")),
     Family("explored", "counter", "Requests that got another arm than the policy's own value."),
     Family("decided", "counter", "Requests for which an arm was drawn."),
+    Family("learning_paused", "gauge", "1 while the operator has paused learning."),
+    Family("rollbacks", "counter", "Cells held at the policy's own value, by cause.", ("task", "model", "cause")),
+    Family(
+        "changes_found", "counter", "Cells whose evidence was discounted as of a world that changed.", ("task", "model")
+    ),
     Family("feedback", "counter", "Feedback items by what became of them.", ("signal", "result")),
     Family("feedback_lag_seconds", "histogram", "Time from a decision to its feedback.", (), _LAG),
     Family("regenerations", "counter", "Answers that the user asked for again.", ("model",)),

@@ -217,6 +217,18 @@ class Instruments:
         if lag is not None:
             self._child("feedback_lag_seconds").observe(max(lag, 0.0))
 
+    def learning_paused(self, paused: bool) -> None:
+        """The kill switch was read."""
+        self._child("learning_paused").set(float(paused))
+
+    def rolled_back(self, task: str, model: str, cause: str) -> None:
+        """A cell is held at the policy's own value from now on."""
+        self._child("rollbacks", task, model, cause).inc()
+
+    def change_found(self, task: str, model: str) -> None:
+        """The world of a cell has changed."""
+        self._child("changes_found", task, model).inc()
+
     def learning_failed(self) -> None:
         """Learning failed where no request noticed."""
         self._child("learning_failures").inc()

@@ -51,6 +51,8 @@ def _cell(policy: Policy, cell: str, seen: CellStatistics) -> Mapping[str, float
     adaptation = policy.adaptation_of(str(task))
     if adaptation.mode == "bypass":
         return None
+    if seen.held:
+        return {str(arm): float(arm == baseline) for arm in grid}
     try:
         evidence = [_evidence(parameter, str(arm), seen, adaptation.objective) for arm in grid]
         p = BANDITS[BANDIT](evidence, grid.index(baseline), adaptation.explore, _seed(cell))
