@@ -135,13 +135,17 @@ def signals() -> str:
 def cli() -> str:
     """Every command with its help."""
     context = click.Context(commands, info_name="setpoint")
-    parts = []
-    for name in commands.list_commands(context):
-        command = commands.get_command(context, name)
+    return "# Commands\n\n" + "\n".join(_helps(commands, context))
+
+
+def _helps(group: click.Group, context: click.Context) -> Iterator[str]:
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         assert command is not None
         with click.Context(command, info_name=name, parent=context, max_content_width=100, terminal_width=100) as c:
-            parts.append(f"## setpoint {name}\n\n```\n{command.get_help(c)}\n```\n")
-    return "# Commands\n\n" + "\n".join(parts)
+            yield f"## {c.command_path}\n\n```\n{command.get_help(c)}\n```\n"
+            if isinstance(command, click.Group):
+                yield from _helps(command, c)
 
 
 def _blending() -> str:

@@ -65,13 +65,13 @@ _TABLE: tuple[Family, ...] = (
     Family("arm_draws", "counter", "Draws of an arm.", ("task", "model", "parameter", "arm")),
     Family("reward", "summary", "Rewards in [0, 1] by arm and signal.", ("task", "model", "arm", "signal")),
     Family("arm_probability", "gauge", "Allocation.", ("task", "model", "turn", "parameter", "arm")),
-    Family("changes_found", "counter", "Cells whose world was found changed.", ("task", "model", "parameter")),
-    Family(
-        "rollbacks", "counter", "Cells rolled back to the policy's own value.", ("task", "model", "parameter", "cause")
-    ),
-    Family("rolled_back", "gauge", "Cells that are rolled back now."),
     Family("explored", "counter", "Requests that got another arm than the policy's own value."),
     Family("decided", "counter", "Requests for which an arm was drawn."),
+    Family("learning_paused", "gauge", "1 while the operator has paused learning."),
+    Family("rollbacks", "counter", "Cells held at the policy's own value, by cause.", ("task", "model", "cause")),
+    Family(
+        "changes_found", "counter", "Cells whose evidence was discounted as of a world that changed.", ("task", "model")
+    ),
     Family("feedback", "counter", "Feedback items by what became of them.", ("signal", "result")),
     Family("feedback_lag_seconds", "histogram", "Time from a decision to its feedback.", (), _LAG),
     Family("regenerations", "counter", "Answers that the user asked for again.", ("model",)),

@@ -203,18 +203,6 @@ class Instruments:
         """An allocation came into force."""
         self._child("arm_probability", task, model, turn, parameter, arm).set(probability)
 
-    def changed(self, task: str, model: str, parameter: str) -> None:
-        """A cell's world was found changed."""
-        self._child("changes_found", task, model, parameter).inc()
-
-    def rolled_back(self, task: str, model: str, parameter: str, cause: str) -> None:
-        """A cell was rolled back to the policy's own value."""
-        self._child("rollbacks", task, model, parameter, cause).inc()
-
-    def rolled_back_now(self, cells: int) -> None:
-        """So many cells get the policy's own value alone."""
-        self._child("rolled_back").set(cells)
-
     def rewarded(self, record: DecisionRecord, signal: str, reward: float) -> None:
         """A reward went to an arm."""
         self._child("reward", record.task, record.model, record.arm or "", signal).observe(reward)
@@ -228,6 +216,18 @@ class Instruments:
         self._child("feedback", signal, result).inc()
         if lag is not None:
             self._child("feedback_lag_seconds").observe(max(lag, 0.0))
+
+    def learning_paused(self, paused: bool) -> None:
+        """The kill switch was read."""
+        self._child("learning_paused").set(float(paused))
+
+    def rolled_back(self, task: str, model: str, cause: str) -> None:
+        """A cell is held at the policy's own value from now on."""
+        self._child("rollbacks", task, model, cause).inc()
+
+    def change_found(self, task: str, model: str) -> None:
+        """The world of a cell has changed."""
+        self._child("changes_found", task, model).inc()
 
     def learning_failed(self) -> None:
         """Learning failed where no request noticed."""

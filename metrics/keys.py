@@ -8,6 +8,7 @@ from metrics.outcome import DecisionRecord
 SCHEMA = "setpoint:schema"
 CELLS = "setpoint:cells"
 LABELS = "setpoint:labels"
+PAUSED = "setpoint:paused"  # JSON: why and since when nothing is tried; the kill switch of learning
 BUCKET = 600  # seconds of decisions in one hash: one HSET per flush, and old ones expire as a whole
 DAY = 86_400
 _SHARDS = 64  # hashes of completion ids a day, so that none grows huge and Cluster spreads them
@@ -29,18 +30,18 @@ def meta(cell: str) -> str:
     return f"{_tag(cell)}:meta"
 
 
-def changing(cell: str) -> str:
-    """Set while a change that was found in a cell is not looked for again."""
-    return f"{_tag(cell)}:changing"
-
-
 def changed(cell: str) -> str:
-    """When a cell's world was last found changed, in unix seconds."""
+    """Time of the last change found; there for as long as no other may be found."""
     return f"{_tag(cell)}:changed"
 
 
+def last_changed(cell: str) -> str:
+    """Time of the last change found, for whoever wants to know."""
+    return f"{_tag(cell)}:last_changed"
+
+
 def rolled_back(cell: str) -> str:
-    """Why a cell gets the policy's own value alone; gone when that is over."""
+    """JSON: why and since when the cell is held at the policy's own value; there for as long as it is."""
     return f"{_tag(cell)}:rolled_back"
 
 

@@ -19,7 +19,7 @@ from metrics.instruments import Instruments
 from metrics.outbox import Outbox, Recent
 from metrics.outcome import Credit, DecisionRecord, Feedback, Outcome
 from metrics.store import Batch, Grant, Store
-from metrics.tally import CellStatistics, correction, reward
+from metrics.tally import CellStatistics, Pause, correction, reward
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +67,7 @@ class Ledger:
         self._repeats = observed.Repeats()
         self._lock = asyncio.Lock()
         self._statistics: Mapping[str, CellStatistics] = {}
+        self.paused: Pause | None = None  # the kill switch as it was last read
         self._health = Health(instruments, clock)
         self._checked = False  # whether the layout of the store that we are connected to is ours
         self._corrupt = 0
@@ -127,6 +128,8 @@ class Ledger:
             return self._statistics
         try:
             self._statistics = await self._store.statistics(self._clock())
+            self.paused = self._store.paused
+            self._instruments.learning_paused(self.paused is not None)
         except StoreError as error:
             self._failed(error)
         except Exception:  # whatever was stored, allocation goes on
@@ -134,20 +137,23 @@ class Ledger:
         self._count_corrupt()
         return self._statistics
 
-    async def discount(self, cell: str, factor: float, pause: float) -> bool:
-        """Whether this call took a change of a cell's world into account; False while the store is away."""
-        return await self._marked(self._store.discount(cell, factor, self._clock(), pause))
+    async def discount(self, cell: str, factor: float, at: float, pause: float) -> bool:
+        """`Store.discount`; False where the store did not do it. Counted as a change found."""
+        done = await self._marked(lambda: self._store.discount(cell, factor, at, pause))
+        if done:
+            self._instruments.change_found(*_task_and_model(cell))
+        return done
 
-    async def roll_back(self, cell: str, cause: str, seconds: float) -> bool:
-        """Whether this call rolled a cell back; False while the store is away."""
-        return await self._marked(self._store.roll_back(cell, cause, seconds))
+    async def roll_back(self, cell: str, cause: str, at: float, seconds: float) -> bool:
+        """`Store.roll_back`; False where the store did not do it. Counted by its cause, which should be one of a few words."""
+        done = await self._marked(lambda: self._store.roll_back(cell, cause, at, seconds))
+        if done:
+            self._instruments.rolled_back(*_task_and_model(cell), cause)
+        return done
 
-    async def _marked(self, doing: Awaitable[bool]) -> bool:
-        try:
-            return await doing
-        except StoreError as error:
-            self._failed(error)
-            return False
+    async def release(self, cell: str) -> bool:
+        """`Store.release`; False where the store did not do it."""
+        return await self._marked(lambda: self._store.release(cell))
 
     async def close(self) -> None:
         """Gives the connections back; call it when `run` and all readers are done."""
@@ -255,6 +261,22 @@ class Ledger:
             await self._store.begin(self._outbox.writer)
             self._checked = True
 
+    async def _marked(self, mark: Callable[[], Awaitable[bool]]) -> bool:
+        """What a mark came to; False while the store is away, or of a newer version. Never raises."""
+        if self._health.open:
+            return False
+        done = False
+        try:
+            async with self._lock:
+                await self._check()
+                done = await mark()
+        except StoreError as error:
+            self._failed(error)
+        except Exception:  # learning goes on without this mark
+            self._stumbled("marking a cell")
+        self._count_corrupt()
+        return done
+
     async def _settle_queued(self, claims: list[Claim]) -> None:
         try:
             results = await self._settle(claims)
@@ -312,3 +334,9 @@ class Ledger:
         if fresh:
             self._instruments.corrupt(fresh)
             self._corrupt += fresh
+
+
+def _task_and_model(cell: str) -> tuple[str, str]:
+    """Of a cell's name, tenant|task|model|...; "other" for one that is none."""
+    parts = cell.split("|")
+    return (parts[1], parts[2]) if len(parts) > 2 else ("other", "other")

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from metrics.outcome import DecisionRecord
-from metrics.tally import Tally
+from metrics.tally import Pause, Tally
 
 _TYPES: tuple[type | tuple[type, ...], ...] = (
     str, str, str, str, int, (str, type(None)), (str, type(None)), (str, type(None)),
@@ -71,9 +71,30 @@ def unpack_meta(text: str | None) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def moment(text: str | None) -> float | None:
+def pack_mark(about: str, text: str, at: float) -> str:
+    """A mark as JSON: {about: text, "at": unix seconds}."""
+    return dumps({about: text, "at": at})
+
+
+def unpack_rollback(text: str) -> str | None:
+    """The cause of a rollback; None where it cannot be read."""
+    found = _loads(text)
+    cause = found.get("cause") if isinstance(found, dict) else None
+    return cause if isinstance(cause, str) and cause else None
+
+
+def unpack_pause(text: str) -> Pause | None:
+    """Why and since when learning is paused; None where it cannot be read."""
+    found = _loads(text)
+    if not isinstance(found, dict) or not isinstance(found.get("why"), str):
+        return None
+    at = found.get("at")
+    return Pause(found["why"], float(at) if isinstance(at, int | float) else None)
+
+
+def time_of(text: str | None) -> float | None:
     """A time in unix seconds; None for what is none."""
-    at = _finite(text or "")
+    at = math.nan if text is None else _finite(text)
     return at if math.isfinite(at) else None
 
 

@@ -50,6 +50,31 @@ return add(KEYS[2], 3)
 """
 )
 
+# KEYS: the mark that guards, the time for the reader, the sums of this epoch and of the one before. ARGV: the time, the
+# guard's life and the other's in seconds, the factor. Gives the number of values left alone, or -1 while the guard stands.
+DISCOUNT = """
+if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then return -1 end
+redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[3])
+local bad = 0
+for k = 3, 4 do
+  local stored = redis.pcall('HGETALL', KEYS[k])
+  if stored.err then
+    bad = bad + 1
+    stored = {}
+  end
+  for i = 1, #stored, 2 do
+    local plain = string.find(stored[i], '^[nsq]|') and string.find(stored[i + 1], '^[-+]?[%d.]+[eE]?[-+]?%d*$')
+    local value = plain and tonumber(stored[i + 1])
+    if value and math.abs(value) < math.huge then
+      redis.call('HSET', KEYS[k], stored[i], string.format('%.17g', value * ARGV[4]))
+    else
+      bad = bad + 1
+    end
+  end
+end
+return bad
+"""
+
 # KEYS: the labels. ARGV: field, most fields. Clients choose the words, so their number is bounded.
 LABEL = """
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 or redis.call('HLEN', KEYS[1]) < tonumber(ARGV[2]) then
@@ -66,22 +91,4 @@ if not there and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then return 0 
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return 1
-"""
-
-# KEYS: the mark of a change, when the last one was, sums. ARGV: factor, when, the mark's life and the other's in seconds. Multiplies all sums
-# once for a mark; gives the number of corrupt values, or -1 where the mark stands.
-DISCOUNT = """
-if not redis.call('SET', KEYS[1], ARGV[2], 'NX', 'EX', ARGV[3]) then return -1 end
-redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[4])
-local bad = 0
-for k = 3, #KEYS do
-  local all = redis.pcall('HGETALL', KEYS[k])
-  if all.err then bad = bad + 1 else
-    for i = 1, #all, 2 do
-      local value = tonumber(all[i + 1])
-      if value then redis.call('HSET', KEYS[k], all[i], string.format('%.17g', value * ARGV[1])) else bad = bad + 1 end
-    end
-  end
-end
-return bad
 """

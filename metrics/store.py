@@ -3,6 +3,7 @@
 Everything written is an addition or can be written twice, so a caller that got no answer just writes again.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -14,16 +15,15 @@ from metrics.connect import Client, connect
 from metrics.errors import SchemaError, StoreError
 from metrics.outcome import DecisionRecord
 from metrics.signals import Raw
-from metrics.tally import CellStatistics, Slot, Tally, decay, epoch_of, reward
+from metrics.tally import CellStatistics, Pause, Slot, Tally, decay, epoch_of, reward
 
 SCHEMA = 1
 WINDOW = 7 * 86_400  # seconds that a decision can be looked up for feedback
 _MARKER = 7 * 86_400  # seconds that a writer's batch may be sent again
 _CELLS_AT_ONCE = 200
 _LABELS = 10_000
-_REMEMBERED = 30 * 86_400  # seconds that a change is told of
-_READS = 5  # of a cell
 CORRECTED = 30  # days that a corrected ask is kept for training
+CHANGES = 30  # days that the time of a change is kept
 _CORRECTIONS = 2_000  # corrected asks a day: about 3 MB
 
 
@@ -60,6 +60,7 @@ class Store:
         self._close = connection.close if connection else None
         self.window = window
         self.corrupt = 0
+        self.paused: Pause | None = None  # the kill switch as `statistics` last read it
 
     async def close(self) -> None:
         """Closes the connections that this object opened."""
@@ -179,29 +180,15 @@ class Store:
         """All cells, decayed to `now`: the sums of this epoch and of the one before."""
         pipe = self._client.pipeline(transaction=False)
         pipe.smembers(keys.CELLS)
-        cells = sorted((await self._run(pipe))[0] or ())
+        pipe.get(keys.PAUSED)
+        members, paused = await self._run(pipe)
+        cells = sorted(members or ())
+        self.paused = None if paused is None else self._understood(records.unpack_pause(paused), Pause())
         out: dict[str, CellStatistics] = {}
         for start in range(0, len(cells), _CELLS_AT_ONCE):
             chunk = cells[start : start + _CELLS_AT_ONCE]
             out |= await self._read(chunk, now)
         return out
-
-    async def discount(self, cell: str, factor: float, at: float, pause: float) -> bool:
-        """What is known of a cell counts for `factor` from now on: its world was found changed. Once in `pause` seconds, whoever
-        asks; True for the one that did it. The one write that is no addition."""
-        epoch = epoch_of(at)
-        names = (keys.changing(cell), keys.changed(cell), keys.sums(cell, epoch), keys.sums(cell, epoch - 1))
-        pipe = self._client.pipeline(transaction=False)
-        self._script(pipe, scripts.DISCOUNT, names, (factor, repr(at), max(int(pause), 1), _REMEMBERED))
-        bad = int((await self._run(pipe))[0] or 0)
-        self.corrupt += max(bad, 0)
-        return bad >= 0
-
-    async def roll_back(self, cell: str, cause: str, seconds: float) -> bool:
-        """A cell gets the policy's own value alone, for so long and for this cause; True if it did not already."""
-        pipe = self._client.pipeline(transaction=False)
-        pipe.set(keys.rolled_back(cell), cause, nx=True, ex=max(int(seconds), 1))
-        return bool((await self._run(pipe))[0])
 
     async def labels(self) -> dict[tuple[str, str], int]:
         """How often a task was labelled as another one: (decided, labelled) to count."""
@@ -225,6 +212,58 @@ class Store:
                     out.append(found)
         return out
 
+    async def discount(self, cell: str, factor: float, at: float, pause: float) -> bool:
+        """The world of a cell has changed: what it has earned counts `factor` (0 to 1) of what it did.
+
+        At most once in `pause` seconds, whoever asks: True if this call did it. What other processes have not flushed yet
+        is added afterwards, undiscounted. Raises ValueError for another factor.
+        """
+        if not 0 <= factor <= 1:
+            raise ValueError(f"a discount is a factor from 0 to 1, not {factor}")
+        epoch = epoch_of(at)
+        pipe = self._client.pipeline(transaction=False)
+        self._script(
+            pipe,
+            scripts.DISCOUNT,
+            (keys.changed(cell), keys.last_changed(cell), keys.sums(cell, epoch), keys.sums(cell, epoch - 1)),
+            (repr(at), _seconds(pause), CHANGES * keys.DAY, repr(float(factor))),
+        )
+        bad = int((await self._run(pipe))[0])
+        self.corrupt += max(bad, 0)
+        return bad >= 0
+
+    async def roll_back(self, cell: str, cause: str, at: float, seconds: float) -> bool:
+        """Holds a cell at the policy's own value for so many seconds; False, and nothing changed, if it is held already."""
+        pipe = self._client.pipeline(transaction=False)
+        mark = records.pack_mark("cause", cause, at)
+        pipe.set(keys.rolled_back(cell), mark, nx=True, ex=_seconds(seconds))
+        return bool((await self._run(pipe))[0])
+
+    async def release(self, cell: str) -> bool:
+        """Lets a cell that was rolled back learn again; False if it was not."""
+        return await self._delete(keys.rolled_back(cell))
+
+    async def pause_learning(self, why: str, at: float) -> bool:
+        """Holds all cells at the policy's own values until `resume_learning`; False if they were, and now for this reason."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.exists(keys.PAUSED)
+        pipe.set(keys.PAUSED, records.pack_mark("why", why, at))
+        return not (await self._run(pipe))[0]
+
+    async def resume_learning(self) -> bool:
+        """Ends the pause; False if there was none."""
+        return await self._delete(keys.PAUSED)
+
+    async def _delete(self, key: str) -> bool:
+        pipe = self._client.pipeline(transaction=False)
+        pipe.delete(key)
+        return bool((await self._run(pipe))[0])
+
+    def _understood(self, found: Any, otherwise: Any) -> Any:
+        """What was read of a mark. One that cannot be read still holds: its being there is what counts."""
+        self.corrupt += found is None
+        return otherwise if found is None else found
+
     async def _read(self, cells: Sequence[str], now: float) -> dict[str, CellStatistics]:
         epoch = epoch_of(now)
         pipe = self._client.pipeline(transaction=False)
@@ -232,13 +271,14 @@ class Store:
             pipe.get(keys.meta(cell))
             pipe.hgetall(keys.sums(cell, epoch))
             pipe.hgetall(keys.sums(cell, epoch - 1))
-            pipe.get(keys.changed(cell))
+            pipe.get(keys.last_changed(cell))
             pipe.get(keys.rolled_back(cell))
+            pipe.pttl(keys.rolled_back(cell))
         replies = await self._run(pipe)
         out: dict[str, CellStatistics] = {}
         for i, cell in enumerate(cells):
-            stored, *sums, changed, rolled_back = replies[_READS * i : _READS * (i + 1)]
-            meta = records.unpack_meta(stored)
+            stored_meta, *sums, changed, mark, left = replies[6 * i : 6 * i + 6]
+            meta = records.unpack_meta(stored_meta)
             arms: dict[str, dict[str, Tally]] = {}
             for back in (0, 1):
                 found, bad = records.tallies(sums[back] or {})
@@ -247,7 +287,11 @@ class Store:
                     signals = arms.setdefault(arm, {})
                     signals[signal] = signals.get(signal, Tally()).plus(tally, decay(epoch - back, now))
             self.corrupt += meta is None
-            out[cell] = CellStatistics(meta or {}, arms, records.moment(changed), rolled_back or "")
+            changed_at = records.time_of(changed)
+            self.corrupt += changed is not None and changed_at is None
+            cause = "" if mark is None else self._understood(records.unpack_rollback(mark), "unreadable")
+            until = now + left / 1000 if cause and left > 0 else None
+            out[cell] = CellStatistics(meta or {}, arms, changed_at, cause, until, self.paused is not None)
         return out
 
     def _put_decisions(self, pipe: Any, decisions: Sequence[tuple[DecisionRecord, str | None]]) -> None:
@@ -295,3 +339,8 @@ class Store:
             elif isinstance(reply, Exception):
                 raise StoreError(f"store: {reply}") from reply
         return replies
+
+
+def _seconds(life: float) -> int:
+    """A key's life as Redis takes it: whole seconds, at least one."""
+    return max(math.ceil(life), 1)

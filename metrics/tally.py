@@ -40,18 +40,32 @@ class Slot(NamedTuple):
     signal: str
 
 
+class Pause(NamedTuple):
+    """The kill switch is on: since when (unix seconds; None if that cannot be read), and what the operator said of it."""
+
+    why: str = ""
+    at: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class CellStatistics:
     """One cell as all replicas see it: what it is about, and a tally per arm and signal, decayed to the time of reading.
 
-    `changed_at`: unix seconds of the last change that was found in its world. `rolled_back`: why it gets the policy's own
-    value alone for a while; empty if it does not.
+    `changed_at`: the last change found, of the last 30 days; `rolled_back`: the cause, "" for a cell that is not;
+    `rolled_back_until`: when that ends by itself, None if never; `paused`: all cells are. Times in unix seconds.
     """
 
     meta: Mapping[str, Any] = field(default_factory=dict)
     arms: Mapping[str, Mapping[str, Tally]] = field(default_factory=dict)
     changed_at: float | None = None
     rolled_back: str = ""
+    rolled_back_until: float | None = None
+    paused: bool = False
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing but the policy's own value may be served."""
+        return self.paused or bool(self.rolled_back)
 
 
 def epoch_of(at: float) -> int:

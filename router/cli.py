@@ -1,4 +1,4 @@
-"""The command line: `setpoint serve | check | explain | classify | train | compare | report`."""
+"""The command line: `setpoint serve | check | explain | classify | train | compare | report | learning`."""
 
 import asyncio
 import contextlib
@@ -322,7 +322,45 @@ def compare(urls: tuple[str, ...], config: Path | None, as_json: bool) -> None:
 @click.option("--config", type=PATH, help="setpoint.yaml.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of tables.")
 def report(config: Path | None, as_json: bool) -> None:
-    """What learning has seen and where it stands: every cell with its arms, rewards and allocation."""
+    """What learning has seen and where it stands: every cell in one word and a reason, with its arms, their rewards, their
+    lift over the policy's own value, and the allocation."""
     from router import offline
 
     asyncio.run(offline.report(config, as_json, Console()))
+
+
+@main.group()
+def learning() -> None:
+    """Stop learning and let it go on, on all replicas that share the store."""
+
+
+@learning.command()
+@click.option("--why", default="", metavar="TEXT", help="The reason, for whoever reads the report.")
+@click.option("--config", type=PATH, help="setpoint.yaml, for the store.")
+def pause(why: str, config: Path | None) -> None:
+    """Give every request the policy's own values until `resume`. Feedback is still taken in."""
+    from router import offline
+    from router.settings import load
+
+    click.echo(asyncio.run(offline.pause(load(config), why)))
+
+
+@learning.command()
+@click.option("--config", type=PATH, help="setpoint.yaml, for the store.")
+def resume(config: Path | None) -> None:
+    """End a pause: requests get what was learned again."""
+    from router import offline
+    from router.settings import load
+
+    click.echo(asyncio.run(offline.resume(load(config))))
+
+
+@learning.command()
+@click.argument("cell")
+@click.option("--config", type=PATH, help="setpoint.yaml, for the store.")
+def release(cell: str, config: Path | None) -> None:
+    """Let a CELL that was rolled back learn again before its time. `setpoint report` shows its name."""
+    from router import offline
+    from router.settings import load
+
+    click.echo(asyncio.run(offline.release(load(config), cell)))

@@ -28,10 +28,11 @@ async def learn(services: Services) -> None:
         await asyncio.sleep(services.settings.refresh_seconds)
         try:
             statistics = await services.ledger.statistics()
-            found = await asyncio.to_thread(watch.look, services.book.policy, statistics, monotonic())
-            services.pipeline.allocations = await asyncio.to_thread(allocations, services.book.policy, statistics)
+            policy = services.book.policy
+            found = await asyncio.to_thread(watch.look, policy, statistics, monotonic())
+            services.pipeline.allocations = await asyncio.to_thread(allocations, policy, statistics)
             _show(services, statistics)
-            await act(services, found, statistics)
+            await act(services.ledger, found)
         except Exception:
             log.warning("allocations could not be computed anew; the last ones stay", exc_info=True)
             services.instruments.learning_failed()
@@ -55,7 +56,7 @@ def _cell(policy: Policy, cell: str, seen: CellStatistics) -> Mapping[str, float
     adaptation = policy.adaptation_of(str(task))
     if adaptation.mode == "bypass":
         return None
-    if seen.rolled_back:
+    if seen.held:
         return {str(arm): float(arm == baseline) for arm in grid}
     try:
         evidence = [_evidence(parameter, str(arm), seen, adaptation.objective) for arm in grid]

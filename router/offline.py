@@ -1,8 +1,10 @@
-"""What the command line does without a running proxy: explain a prompt, report what was learned."""
+"""What the command line does without a running proxy: explain a prompt, report what was learned, stop learning."""
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from time import time
@@ -10,24 +12,19 @@ from typing import Any
 
 import aiohttp
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from classifier.labels import Label, unpacked
 from metrics.embedded import start_embedded
-from metrics.rewards import combine
 from metrics.store import Store
-from metrics.tally import CellStatistics
 from policies import loading
-from policies.allocation import Allocations
-from policies.policy import Policy
+from router import reporting
+from router.errors import SettingsError
 from router.incoming import Incoming
-from router.learning import allocations, served
+from router.learning import allocations
 from router.local_model import MODEL
 from router.pipeline import Prepared
 from router.services import build
 from router.settings import Provider, Settings, UpstreamSettings, load
-from router.standing import standing
 from router.surfaces import SURFACES
 
 _MAKERS: Mapping[str, Provider] = {
@@ -36,6 +33,8 @@ _MAKERS: Mapping[str, Provider] = {
     "llama": "vllm",
 }  # fmt: skip
 NO_STORE = "redis://127.0.0.1:1"  # never connected to: explaining stores nothing
+_WRITER = "cli"  # writes no batches; to check the layout of the store
+_SOON = "within a few seconds requests get"
 
 
 def conversation(prompt: str, system: str | None, turn: int) -> list[dict[str, str]]:
@@ -81,82 +80,65 @@ def _first_model(settings: Settings) -> str:
     return MODEL if first.kind == "local" else named or next(iter(first.serves())).replace("*", "chat")
 
 
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Store]:
+    """The store of the settings; an embedded one is started if it does not run."""
+    server = start_embedded(settings.data) if settings.store == "embedded" else None
+    store = Store(server.url if server else settings.store)
+    try:
+        yield store
+    finally:
+        await store.close()
+        if server:
+            server.stop()
+
+
 async def report(config: Path | None, as_json: bool, console: Console) -> None:
     """Print every cell. Raises StoreError when the store does not answer."""
     settings = load(config)
     policy = loading.load(settings.policies)
-    server = start_embedded(settings.data) if settings.store == "embedded" else None
-    store = Store(server.url if server else settings.store)
-    try:
+    async with opened(settings) as store:
         statistics = await store.statistics(time())
-    finally:
-        await store.close()
-        if server:
-            server.stop()
-    table = allocations(policy, statistics)
-    known = {cell: seen for cell, seen in sorted(statistics.items()) if cell.count("|") == 5}
-    rows = {cell: _arms(policy, seen, table, cell) for cell, seen in known.items()}
-    states = {cell: standing(policy, seen, table.cells.get(cell)) for cell, seen in known.items()}
+    found = reporting.as_json(policy, statistics, allocations(policy, statistics), store.paused)
     if as_json:
-        console.print_json(json.dumps({"version": table.version, "cells": rows, "standing": states}))
+        console.print_json(json.dumps(found))
     else:
-        _show(rows, states, console)
+        reporting.show(found, console)
+
+
+async def pause(settings: Settings, why: str) -> str:
+    """Hold all cells at the policy's own values; says what that did. Raises StoreError, as the next two do."""
+    async with opened(settings) as store:
+        await store.begin(_WRITER)
+        new = await store.pause_learning(why, time())
+    return f"Learning {'is paused' if new else 'was paused already, and still is'}: {_SOON} the policy's own values."
+
+
+async def resume(settings: Settings) -> str:
+    """End the pause; says what that did."""
+    async with opened(settings) as store:
+        await store.begin(_WRITER)
+        was = await store.resume_learning()
+    return f"Learning goes on: {_SOON} what was learned." if was else "Learning was not paused; nothing has changed."
+
+
+async def release(settings: Settings, cell: str) -> str:
+    """End a rollback; says what that did. Raises SettingsError for a cell that the store does not know."""
+    async with opened(settings) as store:
+        await store.begin(_WRITER)
+        if await store.release(cell):
+            return f"{cell} is released: {_SOON} what was learned."
+        known = await store.statistics(time())
+    if cell not in known:
+        near = get_close_matches(cell, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else "`setpoint report --json` names all cells"
+        raise SettingsError(f"no cell {cell!r} is known to the store; {hint}")
+    return f"{cell} was not rolled back; nothing has changed."
 
 
 async def labels(settings: Settings) -> tuple[list[Label], int]:
     """(the corrections that the store has kept, how many cannot be read). Raises StoreError when it does not answer."""
-    server = start_embedded(settings.data) if settings.store == "embedded" else None
-    store = Store(server.url if server else settings.store)
-    try:
+    async with opened(settings) as store:
         found = await store.corrections(time())
-    finally:
-        await store.close()
-        if server:
-            server.stop()
     read = [label for task, features in found if (label := unpacked(task, features))]
     return read, len(found) - len(read) + store.corrupt
-
-
-def _arms(policy: Policy, seen: CellStatistics, table: Allocations, cell: str) -> list[dict[str, Any]]:
-    baseline, grid = seen.meta.get("baseline"), seen.meta.get("grid") or sorted(seen.arms)
-    objective = policy.adaptation_of(str(seen.meta.get("task"))).objective
-    learned = table.cells.get(cell)
-    shown = served(policy, seen, learned) if learned else {}
-    rows = []
-    for arm in grid:
-        earned = combine(seen.arms.get(arm, {}), objective)
-        error = (earned.variance / earned.n) ** 0.5 if earned.n else None
-        share = shown.get(arm)
-        rows.append(
-            {
-                "arm": arm,
-                "baseline": arm == baseline,
-                "labels": round(earned.n, 1),
-                "reward": earned.mean if earned.n else None,
-                "error": error,
-                "share": share,
-            }
-        )
-    return rows
-
-
-def _show(cells: dict[str, list[dict[str, Any]]], states: Mapping[str, str], console: Console) -> None:
-    if not cells:
-        console.print("Nothing has been learned yet: no request has been decided with learning in observe or apply.")
-    for cell, rows in cells.items():
-        tenant, task, model, mode, turn, parameter = cell.split("|")
-        whose = "" if tenant == "*" else f", tenant {tenant}"
-        table = Table(
-            parameter,
-            "labels",
-            "reward (95 %)",
-            "allocation",
-            title=f"{task} on {model}, {mode}, turn {turn}{whose}",
-            title_justify="left",
-            box=None,
-        )
-        for row in rows:
-            reward = "-" if row["reward"] is None else f"{row['reward']:.3f} ± {1.96 * row['error']:.3f}"
-            share = "-" if row["share"] is None else f"{row['share']:6.1%} {'█' * round(20 * row['share'])}"
-            table.add_row(f"{row['arm']}{' (policy)' if row['baseline'] else ''}", f"{row['labels']:g}", reward, share)
-        console.print(table, f"[dim]{escape(states[cell])}[/dim]", "")

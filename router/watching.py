@@ -1,19 +1,20 @@
 """Watching over learning: cells whose world has changed, and cells where what is served falls short of the policy's own value."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from time import time
 from typing import NamedTuple
 
 import numpy as np
 
+from metrics.ledger import Ledger
 from metrics.rewards import combine, group
 from metrics.tally import HALF_LIFE, CellStatistics, Tally
 from policies.bandits import Evidence
 from policies.bandits.change import KEPT, History
 from policies.bandits.guard import falls_short
 from policies.policy import Policy
-from router.services import Services
 
 PAUSE = 3_600.0  # seconds in which a change that was found is not found again
 COOL_DOWN = 3_600.0  # seconds of the policy's own value after a rollback
@@ -65,7 +66,7 @@ class Watch:
         objective = policy.adaptation_of(str(seen.meta.get("task"))).objective
         if self._changed(cell, [group(seen.arms.get(str(a), {}), QUALITY) for a in grid], (grid, seen.changed_at), now):
             yield Finding(cell)
-        if not seen.rolled_back and (cause := shortfall(seen, [str(a) for a in grid], str(baseline), objective)):
+        if not seen.held and (cause := shortfall(seen, [str(a) for a in grid], str(baseline), objective)):
             yield Finding(cell, cause)
 
     def _changed(self, cell: str, arms: list[Tally], key: object, now: float) -> bool:
@@ -102,13 +103,10 @@ def _alone(tally: Tally | None) -> Evidence:
     return Evidence(0.0, tally.n, mean, max(tally.q / tally.n - mean * mean, 0.0))
 
 
-async def act(services: Services, found: list[Finding], statistics: Mapping[str, CellStatistics]) -> None:
+async def act(ledger: Ledger, found: Iterable[Finding]) -> None:
     """Mark what was found, for all replicas; the next look at the statistics shows it."""
     for finding in found:
-        _, task, model, _, _, parameter = finding.cell.split("|")
-        if not finding.cause:
-            if await services.ledger.discount(finding.cell, KEPT, PAUSE):
-                services.instruments.changed(task, model, parameter)
-        elif await services.ledger.roll_back(finding.cell, finding.cause, COOL_DOWN):
-            services.instruments.rolled_back(task, model, parameter, finding.cause)
-    services.instruments.rolled_back_now(sum(bool(seen.rolled_back) for seen in statistics.values()))
+        if finding.cause:
+            await ledger.roll_back(finding.cell, finding.cause, time(), COOL_DOWN)
+        else:
+            await ledger.discount(finding.cell, KEPT, time(), PAUSE)

@@ -152,4 +152,4 @@ def _dosed(wins: Array, proven: NDArray[np.bool_], n: Array, baseline: int, expl
     free *= (1 - trial.sum()) / max(free.sum(), 1e-12)
     p = trial + np.minimum(free, dose)
     p[baseline] += 1 - p.sum()
-    return p
+    return np.asarray(p)

@@ -118,7 +118,6 @@ async def test_meta_comes_back_as_it_went(store: Store) -> None:
 async def test_all_keys_of_a_cell_share_one_hash_tag(decide: Decide) -> None:
     for cell in ("plain", "}", "{}", "a{b}c", "%7D"):
         names = [keys.sums(cell, 1), keys.meta(cell), keys.applied(cell, 1, "w"), keys.credited(decide(cell=cell), "s")]
-        names += [keys.changing(cell), keys.changed(cell), keys.rolled_back(cell)]
         tags = {name[name.index("{") + 1 : name.index("}")] for name in names}
         assert len(tags) == 1
         assert tags != {""}
@@ -194,41 +193,6 @@ async def test_labels_are_counted_by_pairs_of_tasks(store: Store, decide: Decide
     await store.credit([Grant(decide(cell=None), "task", "code", None)], "w", 2)
     assert await store.labels() == {("code", "math"): 2, ("code", "code"): 1}
     assert CELL not in await store.statistics(NOW)
-
-
-async def test_a_change_discounts_all_sums_once_whoever_finds_it(server: EmbeddedServer, store: Store) -> None:
-    await store.write(batch("w", 1, ("0.3", NOW, 1.0), ("0.3", NOW - EPOCH, 1.0), ("0.5", NOW, 0.5)))
-    before = (await store.statistics(NOW))[CELL]
-    other = Store(server.url)
-    done = await asyncio.gather(*(one.discount(CELL, 0.1, NOW, 60) for one in (store, other) for _ in range(5)))
-    await other.close()
-    after = (await store.statistics(NOW))[CELL]
-    assert sorted(done) == [False] * 9 + [True]
-    assert after.changed_at == NOW
-    for arm, signals in before.arms.items():
-        assert after.arms[arm]["latency"] == pytest.approx(Tally(*(0.1 * x for x in signals["latency"])), rel=1e-12)
-    assert (before.changed_at, before.rolled_back) == (None, "")
-
-
-async def test_a_change_in_a_cell_with_corrupt_sums_discounts_the_others(store: Store, raw: "redis.Redis") -> None:
-    await store.write(batch("w", 1, ("0.3", NOW, 1.0)))
-    raw.hset(keys.sums(CELL, epoch_of(NOW)), "n|latency|0.5", "nonsense")
-    raw.set(keys.sums(CELL, epoch_of(NOW) - 1), "no hash")
-    raw.set(keys.rolled_back(CELL), "because")
-    assert await store.discount(CELL, 0.5, NOW, 60)
-    assert store.corrupt == 2
-    raw.set(keys.changed(CELL), "long ago")
-    found = (await store.statistics(NOW))[CELL]
-    assert found.arms["0.3"]["latency"].n == pytest.approx(0.5)
-    assert (found.changed_at, found.rolled_back) == (None, "because")
-
-
-async def test_a_rollback_stands_for_its_time_and_its_first_cause(store: Store, raw: "redis.Redis") -> None:
-    await store.write(batch("w", 1, ("0.3", NOW, 1.0)))
-    assert await store.roll_back(CELL, "refusal", 60)
-    assert not await store.roll_back(CELL, "reward", 60)
-    assert (await store.statistics(NOW))[CELL].rolled_back == "refusal"
-    assert 0 < raw.ttl(keys.rolled_back(CELL)) <= 60
 
 
 async def test_no_server_is_a_store_error() -> None:

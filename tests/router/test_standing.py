@@ -1,46 +1,86 @@
-"""Standing: every state of a cell is told, with its reason."""
+"""Where a cell stands, in one word that follows from what is stored and what is served."""
+
+from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
+from metrics.rewards import Combined
 from metrics.tally import CellStatistics, Tally
-from policies.policy import Adaptation, Policy
-from router.learning import allocations
-from router.standing import standing
+from policies.loading import parse
+from policies.policy import Policy
+from router.standing import lift, standing, when
 
-CELL = "*|code|m|direct|1|temperature"
-META = {"parameter": "temperature", "grid": ["0.2", "0.4", "0.6"], "baseline": "0.4", "task": "code"}
+META = {"parameter": "temperature", "grid": ["0.1", "0.3", "0.5"], "baseline": "0.3", "task": "code"}
+RATED = {"0.3": {"rating": Tally(8, 4, 2)}, "0.5": {"rating": Tally(4, 2, 1)}}
+SEEN = CellStatistics(META, RATED)
+OWN = {"0.1": 0.0, "0.3": 1.0, "0.5": 0.0}
 
 
-def told(
-    mode: str, arms: dict[str, tuple[float, float]], changed_at: float | None = None, rolled_back: str = ""
-) -> str:
-    policy = Policy("p", "d", adaptation=Adaptation(mode=mode))  # type: ignore[arg-type] # a word of the parametrisation
-    by = {arm: {"thumbs": Tally(n, n * mean, n * mean)} for arm, (n, mean) in arms.items()}
-    seen = CellStatistics(META, by, changed_at, rolled_back)
-    return standing(policy, seen, allocations(policy, {CELL: seen}).cells.get(CELL))
+def policy(mode: str) -> Policy:
+    return parse({"p.yaml": f"version: 1\nadapt: {{mode: {mode}}}"}, "p")
 
 
 @pytest.mark.parametrize(
-    ("mode", "arms", "begins"),
+    ("learned", "word", "reason"),
     [
-        ("bypass", {}, "bypassed"),
-        ("observe", {"0.4": (500.0, 0.5)}, "observing"),
-        ("apply", {"0.4": (3.0, 0.5)}, "collecting: 3 labels"),
-        ("apply", {"0.2": (900.0, 0.9), "0.4": (900.0, 0.5), "0.6": (900.0, 0.3)}, "committed: 0.2"),
-        ("apply", {"0.2": (50.0, 0.72), "0.4": (50.0, 0.72), "0.6": (50.0, 0.72)}, "exploring"),
-        ("apply", {"0.2": (900.0, 0.4), "0.4": (900.0, 0.8), "0.6": (900.0, 0.4)}, "at the policy's value"),
+        ({"0.1": 0.0, "0.3": 0.2, "0.5": 0.8}, "committed", "0.5 gets 80%"),
+        ({"0.1": 0.1, "0.3": 0.2, "0.5": 0.6}, "committed", "0.5 gets 60%"),
+        ({"0.1": 0.1, "0.3": 0.31, "0.5": 0.59}, "exploring", "0.5 gets 59%, 0.3 gets 31%, 0.1 gets 10%"),
+        ({"0.1": 0.0, "0.3": 0.94, "0.5": 0.06}, "exploring", "0.3 gets 94%, 0.5 gets 6%"),
+        ({"0.1": 0.05, "0.3": 0.9, "0.5": 0.05}, "baseline", "no arm has done better than 0.3, which gets 90%"),
+        (OWN, "baseline", "no arm has done better than 0.3, which gets 100%"),
+        (None, "baseline", "what is stored makes no sense here; the policy's own value is served"),
     ],
 )
-def test_every_stage_is_told(mode: str, arms: dict[str, tuple[float, float]], begins: str) -> None:
-    assert told(mode, arms).startswith(begins)
+def test_what_is_served_says_where_a_cell_stands(learned: Mapping[str, float] | None, word: str, reason: str) -> None:
+    found = standing(policy("apply"), SEEN, learned)
+    assert (found.word, found.reason) == (word, reason)
 
 
-def test_a_rollback_and_a_change_are_told_with_cause_and_time() -> None:
-    assert "rolled back: refusal" in told("apply", {"0.4": (500.0, 0.5)}, rolled_back="refusal")
-    assert "changed on 2026-09-21" in told("apply", {"0.4": (500.0, 0.5)}, changed_at=1_790_000_000.0)
-    assert told("apply", {"0.4": (500.0, 0.5)}, changed_at=1e300).startswith("at the policy's value")
+@pytest.mark.parametrize("mode", ["observe", "bypass"])
+def test_a_mode_that_does_not_apply_is_observing(mode: str) -> None:
+    found = standing(policy(mode), SEEN, OWN)
+    assert found.word == "observing"
+    assert mode in found.reason
 
 
-def test_what_makes_no_sense_is_said_to() -> None:
-    policy = Policy("p", "d", adaptation=Adaptation(mode="apply"))
-    assert standing(policy, CellStatistics({}, {}), None).startswith("unreadable")
+def test_too_little_evidence_is_said_before_what_is_served() -> None:
+    applied = policy("apply")
+    few = replace(SEEN, arms={"0.3": {"rating": Tally(9.5, 4, 2)}})
+    found = standing(applied, few, {"0.1": 0.3, "0.3": 0.4, "0.5": 0.3})
+    assert (found.word, found.reason) == ("collecting", "9.5 labels of the 10 that anything can be said with")
+    fast = replace(SEEN, arms={"0.3": {"latency": Tally(500, 250, 125)}})
+    assert standing(applied, fast, OWN).word == "collecting"
+    assert standing(applied, replace(SEEN, arms={}), OWN).word == "no effect"
+
+
+def test_a_pause_stands_above_a_rollback_and_a_rollback_above_the_mode() -> None:
+    observed = policy("observe")
+    held = replace(SEEN, rolled_back="reward fell", rolled_back_until=1_790_000_000.0)
+    found = standing(observed, held, OWN)
+    assert (found.word, found.reason) == ("rolled back", "reward fell, until 2026-09-21 14:13 UTC")
+    assert standing(observed, replace(held, rolled_back_until=None), OWN).reason == "reward fell, until released"
+    assert standing(observed, replace(held, paused=True), OWN).word == "paused"
+
+
+def test_odd_meta_has_a_standing_too() -> None:
+    applied = policy("apply")
+    for meta in ({}, {"grid": 7}, {"grid": [], "task": ["x"]}):
+        assert standing(applied, CellStatistics(meta, RATED), None).word == "baseline"
+
+
+def test_a_lift_is_the_difference_with_both_errors_in_it() -> None:
+    found = lift(Combined(100, 0.8, 0.16), Combined(25, 0.5, 0.25))
+    assert found is not None
+    assert found.mean == pytest.approx(0.3)
+    half = 1.645 * (0.16 / 100 + 0.25 / 25) ** 0.5
+    assert found.low == pytest.approx(0.3 - half)
+    assert found.high == pytest.approx(0.3 + half)
+    assert lift(Combined(0, 0.5, 0.25), Combined(25, 0.5, 0.25)) is None
+    assert lift(Combined(25, 0.5, 0.25), Combined(0, 0.5, 0.25)) is None
+
+
+@pytest.mark.parametrize("at", [None, 1e300, -1e300])
+def test_a_time_that_is_none_is_said_to_be_unknown(at: float | None) -> None:
+    assert when(at) == "an unknown time"

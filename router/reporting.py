@@ -1,0 +1,101 @@
+"""What was learned, as rows and as tables: every cell with its standing, its arms, their rewards and lifts."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from metrics.rewards import combine
+from metrics.tally import CellStatistics, Pause
+from policies.allocation import Allocations
+from policies.policy import Policy
+from router.learning import served
+from router.standing import grid_of, lift, standing, when
+
+
+def as_json(
+    policy: Policy, statistics: Mapping[str, CellStatistics], table: Allocations, paused: Pause | None
+) -> dict[str, Any]:
+    """All cells; `cells` has the arms, `standing` the rest. Shares are what is served, lifts have a 90 % interval."""
+    cells = {cell: seen for cell, seen in sorted(statistics.items()) if cell.count("|") == 5}
+    return {
+        "version": table.version,
+        "paused": None if paused is None else paused._asdict(),
+        "cells": {cell: _arms(policy, seen, table.cells.get(cell)) for cell, seen in cells.items()},
+        "standing": {cell: told(policy, seen, table.cells.get(cell)) for cell, seen in cells.items()},
+    }
+
+
+def told(policy: Policy, seen: CellStatistics, learned: Mapping[str, float] | None) -> dict[str, Any]:
+    """A cell's standing with its marks; times in unix seconds."""
+    found = standing(policy, seen, learned)
+    return {
+        "standing": found.word,
+        "reason": found.reason,
+        "changed_at": seen.changed_at,
+        "rolled_back": seen.rolled_back or None,
+        "rolled_back_until": seen.rolled_back_until,
+    }
+
+
+def _arms(policy: Policy, seen: CellStatistics, learned: Mapping[str, float] | None) -> list[dict[str, Any]]:
+    baseline = seen.meta.get("baseline")
+    objective = policy.adaptation_of(str(seen.meta.get("task"))).objective
+    shown = served(policy, seen, learned) if learned else {}
+    own = combine(seen.arms.get(str(baseline), {}), objective)
+    rows = []
+    for arm in grid_of(seen):
+        earned = combine(seen.arms.get(arm, {}), objective)
+        more = lift(earned, own) if arm != baseline else None
+        rows.append(
+            {
+                "arm": arm,
+                "baseline": arm == baseline,
+                "labels": round(earned.n, 1),
+                "reward": earned.mean if earned.n else None,
+                "error": (earned.variance / earned.n) ** 0.5 if earned.n else None,
+                "lift": asdict(more) if more else None,
+                "share": shown.get(arm),
+            }
+        )
+    return rows
+
+
+def show(found: Mapping[str, Any], console: Console) -> None:
+    """What `as_json` gives, as a table for each cell."""
+    if found["paused"] is not None:
+        why = f": {found['paused']['why']}" if found["paused"]["why"] else ""
+        console.print(
+            f"Learning is paused since {when(found['paused']['at'])}{why}. `setpoint learning resume` ends it.\n",
+            markup=False,
+        )
+    if not found["cells"]:
+        console.print("Nothing has been learned yet: no request has been decided with learning in observe or apply.")
+    for cell, rows in found["cells"].items():
+        tenant, task, model, mode, turn, parameter = cell.split("|")
+        whose = "" if tenant == "*" else f", tenant {tenant}"
+        console.print(f"{task} on {model}, {mode}, turn {turn}{whose}", style="italic", markup=False)
+        _show_standing(cell, found["standing"][cell], console)
+        console.print(_table(parameter, rows), "")
+
+
+def _show_standing(cell: str, now: Mapping[str, Any], console: Console) -> None:
+    console.print(f"{now['standing']}: {now['reason']}", markup=False, highlight=False)
+    if now["standing"] == "rolled back":
+        console.print(f"ends earlier with: setpoint learning release '{cell}'", markup=False, highlight=False)
+    if now["changed_at"] is not None:
+        console.print(f"last change found: {when(now['changed_at'])}", markup=False, highlight=False)
+
+
+def _table(parameter: str, rows: list[dict[str, Any]]) -> Table:
+    table = Table(parameter, "labels", "reward (95 %)", "lift (90 %)", "allocation", box=None)
+    for row in rows:
+        reward = "-" if row["reward"] is None else f"{row['reward']:.3f} ± {1.96 * row['error']:.3f}"
+        more = row["lift"]
+        lifted = f"{more['mean']:+.3f} ({more['low']:+.3f} to {more['high']:+.3f})" if more else "-"
+        share = "-" if row["share"] is None else f"{row['share']:6.1%} {'█' * round(20 * row['share'])}"
+        name = f"{row['arm']}{' (policy)' if row['baseline'] else ''}"
+        table.add_row(name, f"{row['labels']:g}", reward, lifted, share)
+    return table

@@ -1,0 +1,120 @@
+"""`setpoint learning` and `setpoint report` on a real store, as an operator types them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from time import time
+
+import pytest
+import redis
+from click.testing import CliRunner
+
+from metrics import keys, records
+from metrics.embedded import EmbeddedServer, start_embedded
+from metrics.tally import Slot, Tally, epoch_of, growth
+from router.cli import main
+
+CELL = "*|code|m|direct|1|temperature"
+META = {"parameter": "temperature", "grid": ["0.1", "0.3", "0.5"], "baseline": "0.3", "task": "code"}
+POLICY = "version: 1\nadapt: {mode: apply, arms: {temperature: [0.1, 0.3, 0.5]}, objective: {quality: 1, latency: 0, cost: 0}}"
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == code, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.output
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setpoint.yaml in the folder, with the embedded store of a data folder there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SETPOINT_DATA", str(tmp_path / "data"))
+    monkeypatch.delenv("SETPOINT_CONFIG", raising=False)
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    (tmp_path / "setpoint.yaml").write_text(
+        "upstreams: [{name: a, base_url: 'http://127.0.0.1:1'}]\npolicies: policy.yaml\n"
+    )
+
+
+@pytest.fixture
+def server(tmp_path: Path, here: None) -> Iterator[EmbeddedServer]:
+    """The store that the settings name, with one cell in it."""
+    running = start_embedded(tmp_path / "data")
+    earn(running.url, {"0.3": Tally(100, 50, 30), "0.5": Tally(100, 90, 85)})
+    yield running
+    running.stop()
+
+
+def earn(url: str, arms: dict[str, Tally], cell: str = CELL) -> None:
+    now = time()
+    weight = growth(now)
+    sums = [(arm, "rating", Tally(*(weight * x for x in tally))) for arm, tally in arms.items()]
+    fields = records.fields(sums)
+    with redis.Redis.from_url(url) as client:
+        client.sadd(keys.CELLS, cell)
+        client.set(keys.meta(cell), records.pack_meta(META))
+        slot = Slot(cell, epoch_of(now), "", "")
+        client.hset(keys.sums(cell, slot.epoch), mapping=dict(zip(fields[::2], fields[1::2], strict=True)))
+
+
+def test_pause_and_resume_say_what_they_did_and_the_report_shows_it(server: EmbeddedServer) -> None:
+    assert "committed: 0.5 gets" in run("report")
+    assert "Learning is paused: within" in run("learning", "pause", "--why", "incident [42]")
+    assert "was paused already" in run("learning", "pause", "--why", "incident [43]")
+    said = run("report")
+    assert "Learning is paused since 20" in said
+    assert "incident [43]" in said
+    assert "paused: all learning is paused" in said
+    found = json.loads(run("report", "--json"))
+    assert found["paused"]["why"] == "incident [43]"
+    assert [row["share"] for row in found["cells"][CELL]] == [0.0, 1.0, 0.0]
+    assert "Learning goes on" in run("learning", "resume")
+    assert "was not paused" in run("learning", "resume")
+    assert "committed: 0.5 gets" in run("report")
+
+
+def test_a_pause_survives_a_restart_of_the_embedded_store(tmp_path: Path) -> None:
+    run("learning", "pause")
+    assert "Learning is paused since" in run("report")
+
+
+def test_release_ends_a_rollback_and_knows_its_cells(server: EmbeddedServer) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        client.set(keys.rolled_back(CELL), records.pack_mark("cause", "reward fell", time()), ex=3600)
+        client.set(keys.last_changed(CELL), "1790000000.0")
+    said = run("report")
+    assert "rolled back: reward fell, until 20" in said
+    assert f"setpoint learning release '{CELL}'" in said
+    assert "last change found: 2026-09-21 14:13 UTC" in said
+    assert f"{CELL} is released" in run("learning", "release", CELL)
+    assert "was not rolled back; nothing has changed" in run("learning", "release", CELL)
+    assert f"did you mean '{CELL}'?" in run("learning", "release", CELL[:-1], code=1)
+    assert "`setpoint report --json` names all cells" in run("learning", "release", "x", code=1)
+
+
+def test_the_report_has_the_lift_of_each_arm_with_its_interval(server: EmbeddedServer) -> None:
+    low, own, high = json.loads(run("report", "--json"))["cells"][CELL]
+    assert low["lift"] is None
+    assert own["lift"] is None
+    assert own["baseline"]
+    assert high["lift"]["mean"] == pytest.approx(0.4, abs=1e-3)
+    assert 0.3 < high["lift"]["low"] < 0.4 < high["lift"]["high"] < 0.5
+    assert "+0.400 (+0.3" in run("report")
+
+
+@pytest.mark.parametrize("command", [("pause",), ("resume",), ("release", CELL)])
+def test_without_its_store_nothing_is_done_and_that_is_said(tmp_path: Path, command: tuple[str, ...]) -> None:
+    with (tmp_path / "setpoint.yaml").open("a") as file:
+        file.write("store: redis://127.0.0.1:1\n")
+    assert run("learning", *command, code=1).startswith("Error: store: ")
+
+
+@pytest.mark.parametrize("command", [("pause",), ("resume",), ("release", CELL)])
+def test_the_store_of_a_newer_version_is_left_alone(server: EmbeddedServer, command: tuple[str, ...]) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        client.set(keys.SCHEMA, "2")
+        before = sorted(client.keys("*"))
+        assert "upgrade" in run("learning", *command, code=1)
+        assert sorted(client.keys("*")) == before
