@@ -7,7 +7,7 @@ import sys
 import time
 
 # Throughput goes first: it wants a quiet machine.
-BENCHES = ("throughput", "classifier", "robustness", "user_tasks", "learning")
+BENCHES = ("throughput", "classifier", "robustness", "user_tasks", "learning", "learning.http")
 
 
 def main(arguments: list[str]) -> int:

@@ -1,14 +1,21 @@
 """Watching over learning: what is found, what follows from it, and that nothing in a store can stop it."""
 
+from pathlib import Path
+from time import time
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.tally import CellStatistics, Tally
+from metrics.embedded import start_embedded
+from metrics.instruments import Instruments
+from metrics.ledger import Ledger
+from metrics.store import Batch, Store
+from metrics.tally import CellStatistics, Sums, Tally, reward
 from policies.policy import Adaptation, Policy
 from router.learning import allocations
-from router.watching import Finding, Watch
+from router.watching import Finding, Watch, act
 
 CELL = "*|code|m|direct|1|temperature"
 META = {"parameter": "temperature", "grid": ["0.2", "0.4", "0.6"], "baseline": "0.4", "task": "code"}
@@ -53,6 +60,26 @@ def test_a_cell_that_is_rolled_back_gets_the_policys_value_alone() -> None:
     assert allocations(POLICY, {CELL: seen}).cells[CELL] == {"0.2": 0.0, "0.4": 1.0, "0.6": 0.0}
     free = cell(a2=tally(300, 0.9), a4=tally(300, 0.5))
     assert allocations(POLICY, {CELL: free}).cells[CELL]["0.4"] < 0.2
+
+
+async def test_what_is_found_is_marked_for_all_replicas(tmp_path: Path) -> None:
+    server = start_embedded(tmp_path)
+    store = Store(server.url)
+    ledger = Ledger(store, Instruments())
+    try:
+        sums = Sums(10)
+        for value in (0.0, 1.0):
+            sums.add(*reward(CELL, "0.6", "thumbs", time(), value))
+        await store.write(Batch("w", 1, sums=sums.take(), cells={CELL: META}))
+        await act(ledger, [Finding(CELL, "refusal"), Finding(CELL), Finding(CELL)])
+        seen = (await ledger.statistics())[CELL]
+        assert seen.rolled_back == "refusal"
+        assert seen.changed_at is not None
+        assert seen.arms["0.6"]["thumbs"].n == pytest.approx(0.2, rel=1e-3)
+    finally:
+        server.stop()
+    await act(ledger, [Finding(CELL, "refusal"), Finding(CELL)])  # the store is away: nothing is raised
+    await ledger.close()
 
 
 nonsense: st.SearchStrategy[Any] = st.recursive(
