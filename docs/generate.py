@@ -85,6 +85,11 @@ def http() -> str:
         ("any other `/v1/*`", "forwarded untouched to the upstream that serves the model, or to the first one"),
         ("`GET /v1/models`", "all that the upstreams serve"),
         ("`POST /v1/feedback`", "one `{id, signal, value}` or a list; idempotent per (id, signal)"),
+        (
+            "`GET /v1/learning`",
+            "what was learned: all cells with tallies, marks, allocation (as `setpoint report --export`) and standing; with "
+            "keys, without the cells of other tenants",
+        ),
         ("`POST /v1/explain`", "a chat completions body in, the ladder out; nothing is forwarded or stored"),
         (
             "`GET /healthz` `/readyz` `/metrics`",

@@ -55,6 +55,11 @@ def credited(record: DecisionRecord, signal: str) -> str:
     return f"{_tag(record.cell or '-|' + record.task)}:f:{record.id}:{signal}"
 
 
+def imported(digest: str) -> str:
+    """Set once an exported file was added, by its digest: the time."""
+    return f"setpoint:imported:{digest}"
+
+
 def progress(writer: str) -> str:
     """Number of a writer's last write: less than it remembers means that the server lost some."""
     return f"setpoint:writer:{writer}"

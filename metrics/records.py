@@ -120,7 +120,7 @@ def tallies(stored: Mapping[str, str]) -> tuple[dict[tuple[str, str], Tally], in
         kind, _, rest = name.partition("|")
         signal, _, arm = rest.partition("|")
         parts.setdefault((arm, signal), {})[kind] = _finite(value)
-    good = {key: Tally(p["n"], p["s"], p["q"]) for key, p in parts.items() if _sound(p)}
+    good = {key: Tally(p["n"], p["s"], p["q"]) for key, p in parts.items() if sound(p)}
     return good, len(parts) - len(good)
 
 
@@ -131,7 +131,7 @@ def _finite(text: str) -> float:
         return math.nan
 
 
-def _sound(p: Mapping[str, float]) -> bool:
+def sound(p: Mapping[str, float]) -> bool:
     """Whether these can be sums of rewards in [0, 1], give or take rounding."""
     if p.keys() != {"n", "s", "q"} or not all(math.isfinite(x) for x in p.values()):
         return False

@@ -254,6 +254,18 @@ class Store:
         """Ends the pause; False if there was none."""
         return await self._delete(keys.PAUSED)
 
+    async def was_imported(self, digest: str) -> bool:
+        """Whether an exported file was added to this store."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.exists(keys.imported(digest))
+        return bool((await self._run(pipe))[0])
+
+    async def set_imported(self, digest: str, at: float) -> None:
+        """An exported file is added, and may not be again."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.set(keys.imported(digest), at)
+        await self._run(pipe)
+
     async def _delete(self, key: str) -> bool:
         pipe = self._client.pipeline(transaction=False)
         pipe.delete(key)

@@ -46,10 +46,10 @@ def cell_of(context: Context, adaptation: Adaptation, parameter: str, thinking: 
     """The cell that a request learns in: task × model × mode × turn bucket (× tenant), for one parameter."""
     tenant = context.tenant if adaptation.per_tenant else "*"
     mode = "thinking" if thinking else "direct"
-    return "|".join((_plain(tenant), _plain(context.task), _plain(context.model), mode, context.turn_bucket, parameter))
+    return "|".join((plain(tenant), plain(context.task), plain(context.model), mode, context.turn_bucket, parameter))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Free text inside a key: no separators and no braces (those mark a Redis Cluster slot)."""
     return "".join("_" if ch in "|{}\n\r" else ch for ch in text)[:120]
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from classifier.errors import ClassifierError, CorpusError, OutError
 from metrics.errors import MetricsError
 from policies.errors import InvalidPolicyError
-from router.errors import RequestError, SettingsError
+from router.errors import ExchangeError, RequestError, SettingsError
 
 PATH = click.Path(path_type=Path)
 WIDTH = 120  # columns, where the terminal does not say
@@ -30,7 +30,7 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except OutError as e:
             raise _UnwritableError(str(e)) from e
-        except (SettingsError, InvalidPolicyError, ClassifierError, MetricsError, RequestError) as e:
+        except (SettingsError, InvalidPolicyError, ClassifierError, MetricsError, ExchangeError, RequestError) as e:
             raise click.ClickException(str(e)) from e
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
@@ -321,12 +321,25 @@ def compare(urls: tuple[str, ...], config: Path | None, as_json: bool) -> None:
 @main.command()
 @click.option("--config", type=PATH, help="setpoint.yaml.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of tables.")
-def report(config: Path | None, as_json: bool) -> None:
+@click.option("--export", "out", type=PATH, metavar="FILE", help="Write all that was learned to a JSON file instead.")
+@click.option("--import", "given", type=PATH, metavar="FILE", help="Add what was exported to the store, once, instead.")
+def report(config: Path | None, as_json: bool, out: Path | None, given: Path | None) -> None:
     """What learning has seen and where it stands: every cell in one word and a reason, with its arms, their rewards, their
     lift over the policy's own value, and the allocation."""
-    from router import offline
+    from router import exchange, offline
 
-    asyncio.run(offline.report(config, as_json, Console()))
+    if sum((as_json, out is not None, given is not None)) > 1:
+        raise click.UsageError("--json, --export and --import do not go together")
+    if out:
+        told = asyncio.run(offline.export(config))
+        out.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+        click.echo(f"{out}: {len(told['cells'])} cells", err=True)
+    elif given:
+        found = exchange.load(given)
+        asyncio.run(offline.take_in(config, found))
+        click.echo(f"{given}: {len(found.cells)} cells added; rollbacks and a pause are not carried over", err=True)
+    else:
+        asyncio.run(offline.report(config, as_json, Console()))
 
 
 @main.group()

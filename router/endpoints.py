@@ -1,6 +1,7 @@
-"""Setpoint's own endpoints: feedback, explain, models, health and metrics."""
+"""Setpoint's own endpoints: feedback, explain, learning, models, health and metrics."""
 
 import asyncio
+from collections.abc import Mapping
 from time import time
 from typing import Annotated, Any
 
@@ -11,12 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, Stri
 from metrics.errors import SignalError
 from metrics.outcome import Feedback
 from metrics.signals import reward
+from metrics.tally import CellStatistics
+from policies.arms import plain
+from router import exchange
 from router.errors import RequestError
 from router.explaining import as_json
 from router.gate import read_body
 from router.incoming import Incoming
 from router.pipeline import headers_of
 from router.services import Services, served_models
+from router.standing import standing
 from router.surfaces import SURFACES
 from router.upstreams.seam import Upstream
 
@@ -58,6 +63,7 @@ def endpoints() -> APIRouter:
     router.get("/metrics", summary="Prometheus page", response_class=Response)(metrics)
     router.get("/v1/models", summary="All that the upstreams serve")(models)
     router.post("/v1/feedback", summary="Tell how good an answer was")(feedback)
+    router.get("/v1/learning", summary="What was learned, and where each cell stands")(learning)
     router.post("/v1/explain", summary="The ladder of a request that is not sent")(explain)
     return router
 
@@ -134,6 +140,23 @@ async def feedback(services: Of, tenant: Tenant, items: FeedbackItem | list[Feed
         raise RequestError("unknown_decision", f"No decision or completion with the id {items.id!r} is known.", "id")
     told = [{"id": i.id, "signal": i.signal, "result": r} for i, r in zip(given, results, strict=True)]
     return JSONResponse({"object": "list", "data": told} if isinstance(items, list) else told[0])
+
+
+async def learning(services: Of, tenant: Tenant) -> Response:
+    """As `setpoint report --export` has it, with each cell's standing. With keys, without the cells of other tenants."""
+    seen = await services.ledger.statistics()
+    if services.gate.closed:
+        seen = {cell: found for cell, found in seen.items() if cell.startswith(("*|", f"{plain(tenant)}|"))}
+    return JSONResponse(await asyncio.to_thread(_learned, services, seen))
+
+
+def _learned(services: Services, seen: Mapping[str, CellStatistics]) -> dict[str, Any]:
+    policy, table = services.book.policy, services.pipeline.allocations
+    told = exchange.as_json(seen, table, services.ledger.paused, time())
+    for cell, row in told["cells"].items():
+        found = standing(policy, seen[cell], table.cells.get(cell))
+        row |= {"standing": found.word, "reason": found.reason}
+    return told
 
 
 async def explain(request: Request, services: Of, tenant: Tenant) -> Response:

@@ -2,6 +2,7 @@
 
 SetpointError
 ├── SettingsError      setpoint.yaml does not say something that can be run; the proxy does not start
+├── ExchangeError      a file of exported learning cannot be imported; nothing was added
 └── RequestError       this request cannot be served; its row of `CODES` gives the status
 """
 
@@ -41,6 +42,10 @@ class SetpointError(Exception):
 
 class SettingsError(SetpointError):
     """Raised at start when the settings cannot be used; its text names file, key and remedy."""
+
+
+class ExchangeError(SetpointError):
+    """Raised for an exported file that cannot be imported; its text names the file and what is wrong."""
 
 
 class RequestError(SetpointError):

@@ -17,7 +17,7 @@ from classifier.labels import Label, unpacked
 from metrics.embedded import start_embedded
 from metrics.store import Store
 from policies import loading
-from router import reporting
+from router import exchange, reporting
 from router.errors import SettingsError
 from router.incoming import Incoming
 from router.learning import allocations
@@ -104,6 +104,22 @@ async def report(config: Path | None, as_json: bool, console: Console) -> None:
         console.print_json(json.dumps(found))
     else:
         reporting.show(found, console)
+
+
+async def export(config: Path | None) -> dict[str, Any]:
+    """All cells as `--export` writes them. Raises StoreError."""
+    settings = load(config)
+    policy = loading.load(settings.policies)
+    now = time()
+    async with opened(settings) as store:
+        statistics = await store.statistics(now)
+    return exchange.as_json(statistics, allocations(policy, statistics), store.paused, now)
+
+
+async def take_in(config: Path | None, found: exchange.Export) -> None:
+    """Add an exported file to the store. Raises ExchangeError, StoreError."""
+    async with opened(load(config)) as store:
+        await exchange.add(found, store, time())
 
 
 async def pause(settings: Settings, why: str) -> str:

@@ -118,3 +118,55 @@ def test_the_store_of_a_newer_version_is_left_alone(server: EmbeddedServer, comm
         before = sorted(client.keys("*"))
         assert "upgrade" in run("learning", *command, code=1)
         assert sorted(client.keys("*")) == before
+
+
+def test_what_was_learned_goes_to_another_store_once(server: EmbeddedServer, tmp_path: Path) -> None:
+    assert "learned.json: 1 cells" in run("report", "--export", "learned.json")
+    exported = json.loads((tmp_path / "learned.json").read_text())
+    assert (exported["format"], exported["version"]) == ("setpoint-learning", 1)
+    assert exported["cells"][CELL]["meta"] == META
+    assert exported["cells"][CELL]["allocation"]["0.5"] > 0.6
+    other = start_embedded(tmp_path / "other")
+    earn(other.url, {"0.1": Tally(10, 5, 3), "0.3": Tally(100, 50, 30)})
+    (tmp_path / "other.yaml").write_text((tmp_path / "setpoint.yaml").read_text() + f"data: {tmp_path / 'other'}\n")
+    assert "1 cells added" in run("report", "--import", "learned.json", "--config", "other.yaml")
+    once = json.loads(run("report", "--json", "--config", "other.yaml"))["cells"][CELL]
+    assert [row["labels"] for row in once] == pytest.approx([10, 200, 100], abs=0.2)
+    (tmp_path / "laid_out_anew.json").write_text(json.dumps(exported))
+    for file in ("learned.json", "laid_out_anew.json"):
+        assert "was imported into this store before" in run(
+            "report", "--import", file, "--config", "other.yaml", code=1
+        )
+    again = json.loads(run("report", "--json", "--config", "other.yaml"))["cells"][CELL]
+    assert [row["labels"] for row in again] == pytest.approx([10, 200, 100], abs=0.2)
+    other.stop()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"version": 2}, "of version 2; this Setpoint reads 1"),
+        ({"format": "?"}, "not made by"),
+        ({"at": "soon"}, "`at` or `cells`"),
+        ({"cells": {"c": 7}}, "cell 'c' cannot be read"),
+        ({"cells": {"c": {"meta": {}, "arms": {"0.1": {"rating": {"n": 1, "s": 9, "q": 1}}}}}}, "no sum of rewards"),
+        ({"cells": {"c": {"meta": {}, "arms": {"0.1": {"rating": {"n": float("nan"), "s": 1, "q": 1}}}}}}, "no sum"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_refused_whole(
+    server: EmbeddedServer, tmp_path: Path, change: dict[str, object], said: str
+) -> None:
+    run("report", "--export", "learned.json")
+    file = tmp_path / "learned.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with redis.Redis.from_url(server.url) as client:
+        before = sorted(client.keys("*"))
+        assert said in run("report", "--import", "learned.json", code=1)
+        assert sorted(client.keys("*")) == before
+
+
+def test_a_file_that_is_none_and_options_that_exclude_one_another_are_errors(tmp_path: Path) -> None:
+    assert "cannot be read" in run("report", "--import", "nope.json", code=1)
+    (tmp_path / "no.json").write_text("{")
+    assert "no JSON" in run("report", "--import", "no.json", code=1)
+    assert "do not go together" in run("report", "--json", "--export", "x.json", code=2)
