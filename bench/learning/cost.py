@@ -1,0 +1,69 @@
+"""What learning costs and whether chance is fair: `python -m bench.learning.cost`.
+
+A draw with its look-up on the request path; a look at 500 cells in the background, allocation and watching; and a chi-square test of a
+million units against the shares that they were drawn with. It ends with 1 if a draw takes more than 10 µs, the 500 cells more than half a
+second of CPU, or the test finds less than one chance in a thousand.
+"""
+
+import sys
+import time
+
+import numpy as np
+from scipy.stats import chi2
+
+from bench import machine, table
+from metrics.tally import CellStatistics, Tally
+from policies.allocation import Allocations, draw, shares
+from policies.arms import Grid
+from policies.policy import Adaptation, Policy
+from router.learning import allocations
+from router.watching import Watch
+
+CELLS, UNITS = 500, 1_000_000
+ARMS = ("0", "0.2", "0.4", "0.6", "0.8", "1", "1.2")
+GRID = Grid("temperature", {a: float(a) for a in ARMS}, "0.6")
+SHARES = dict(zip(ARMS, (0.02, 0.08, 0.2, 0.4, 0.2, 0.07, 0.03), strict=True))
+
+
+def _cells() -> dict[str, CellStatistics]:
+    rng = np.random.default_rng(1)
+    meta = {"parameter": "temperature", "grid": list(ARMS), "baseline": "0.6", "task": "code"}
+    signals = ("thumbs", "rating", "truncated", "json_valid", "repetition", "refusal", "latency", "ttft", "cost")
+
+    def tallies() -> dict[str, Tally]:
+        n = rng.uniform(1, 500)
+        return {
+            s: Tally(n, n * m, n * m * m + n * 0.01) for s, m in zip(signals, rng.uniform(0.3, 0.9, 9), strict=True)
+        }
+
+    return {
+        f"*|task{i}|m|direct|1|temperature": CellStatistics(meta, {a: tallies() for a in ARMS}) for i in range(CELLS)
+    }
+
+
+def main() -> int:
+    """Print the table; 1 if something costs more than promised."""
+    known = Allocations("v1", {f"cell{i}": SHARES for i in range(CELLS)})
+    began = time.perf_counter()
+    drawn = [draw(f"cell{n % CELLS}", GRID, known, 0.05, f"unit{n}").arm for n in range(UNITS)]
+    each = (time.perf_counter() - began) / UNITS * 1e6
+    p = shares(SHARES, GRID, 0.05)
+    off = sum((drawn.count(a) - UNITS * p[a]) ** 2 / (UNITS * p[a]) for a in ARMS)
+    chance = float(chi2.sf(off, len(ARMS) - 1))
+    policy, cells, watch = Policy("p", "d", adaptation=Adaptation(mode="apply")), _cells(), Watch()
+    watch.look(policy, cells, 0.0)
+    began = time.process_time()
+    allocations(policy, cells)
+    watch.look(policy, cells, 30.0)
+    refresh = time.process_time() - began
+    rows = [
+        ("a draw with its look-up", f"{each:.1f} µs"),
+        (f"a look at {CELLS} cells of {len(ARMS)} arms: allocation and watching, CPU", f"{refresh:.2f} s"),
+        (f"chi-square of {UNITS:,} units over {len(ARMS)} arms", f"{off:.1f}, p = {chance:.2f}"),
+    ]
+    print(f"{table(('what', 'measured'), rows)}\n\n{machine()}")
+    return 0 if each <= 10 and refresh <= 0.5 and chance >= 0.001 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
