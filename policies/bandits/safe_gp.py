@@ -23,11 +23,8 @@ LEVEL_SD, SHAPE_SD, LENGTH = 0.25, 0.08, 0.45  # prior standard deviations of le
 PRIOR_DIP, PRIOR_STEP = 0.015, 0.4  # the policy's value is expected to be best, by 1.5 points at a distance of 0.4
 MARGIN = 0.01  # a difference that nobody would notice
 HOPELESS = 0.10  # probability of being no worse than the baseline below which an arm is off
-PROVEN, PROVEN_FIRST, EARLY = (
-    0.62,
-    0.92,
-    300.0,
-)  # and above which it is free; more in a cell that has few labels, about so many
+PROVEN = 0.62  # and above which it is free
+PROVEN_FIRST, EARLY = 0.92, 100.0  # and that in a cell without labels, which falls to the former over so many
 DOSE = 12.0  # labels of its own after which half of its share may go to an arm; before the first it is a twelfth
 CLIFF, SURE = 0.1, 1.5  # a fall by so much, by so many standard errors of its own rewards, is one
 LOSS = 0.01  # of the baseline's reward: what a cell may have lost to exploring
