@@ -29,8 +29,8 @@ async def learn(services: Services) -> None:
         try:
             statistics = await services.ledger.statistics()
             policy = services.book.policy
-            found = await asyncio.to_thread(watch.look, policy, statistics, monotonic())
-            services.pipeline.allocations = await asyncio.to_thread(allocations, policy, statistics)
+            table = services.pipeline.allocations = await asyncio.to_thread(allocations, policy, statistics)
+            found = await asyncio.to_thread(watch.look, policy, statistics, table, monotonic())
             _show(services, statistics)
             await act(services.ledger, found)
         except Exception:

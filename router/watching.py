@@ -11,6 +11,7 @@ import numpy as np
 from metrics.ledger import Ledger
 from metrics.rewards import combine, group
 from metrics.tally import HALF_LIFE, CellStatistics, Tally
+from policies.allocation import Allocations
 from policies.bandits import Evidence
 from policies.bandits.change import KEPT, History
 from policies.bandits.guard import falls_short
@@ -19,7 +20,7 @@ from policies.policy import Policy
 PAUSE = 3_600.0  # seconds in which a change that was found is not found again
 COOL_DOWN = 3_600.0  # seconds of the policy's own value after a rollback
 QUALITY = "quality"
-MARGIN = 0.0  # of the reward that learning maximises
+MARGIN = 0.01  # of the reward that learning maximises: less would not be noticed
 # What is watched whatever is maximised, and by how much it may be worse, in units of its reward in [0, 1].
 GUARDED: Mapping[str, float] = {
     "truncated": 0.02,
@@ -54,20 +55,28 @@ class Watch:
     def __init__(self) -> None:
         self._seen: dict[str, _Seen] = {}
 
-    def look(self, policy: Policy, statistics: Mapping[str, CellStatistics], now: float) -> list[Finding]:
-        """What is to be done about the cells as they are. `now` in seconds of any clock that does not run back."""
+    def look(
+        self, policy: Policy, statistics: Mapping[str, CellStatistics], table: Allocations, now: float
+    ) -> list[Finding]:
+        """What is to be done about the cells as they are, and as they are served. `now` in seconds of any clock that does not
+        run back."""
         self._seen = {cell: seen for cell, seen in self._seen.items() if cell in statistics}
-        return [f for cell, seen in statistics.items() for f in self._cell(policy, cell, seen, now)]
+        return [f for cell, seen in statistics.items() for f in self._cell(policy, cell, seen, table, now)]
 
-    def _cell(self, policy: Policy, cell: str, seen: CellStatistics, now: float) -> Iterator[Finding]:
+    def _cell(
+        self, policy: Policy, cell: str, seen: CellStatistics, table: Allocations, now: float
+    ) -> Iterator[Finding]:
         grid, baseline = seen.meta.get("grid"), seen.meta.get("baseline")
         if cell.count("|") != 5 or not isinstance(grid, list) or baseline not in grid:
             return
-        objective = policy.adaptation_of(str(seen.meta.get("task"))).objective
+        adaptation = policy.adaptation_of(str(seen.meta.get("task")))
         if self._changed(cell, [group(seen.arms.get(str(a), {}), QUALITY) for a in grid], (grid, seen.changed_at), now):
             yield Finding(cell)
-        if not seen.held and (cause := shortfall(seen, [str(a) for a in grid], str(baseline), objective)):
-            yield Finding(cell, cause)
+        learned = table.cells.get(cell)
+        if learned and adaptation.mode == "apply" and not seen.held:
+            cause = shortfall(seen, learned, str(baseline), adaptation.objective)
+            if cause:
+                yield Finding(cell, cause)
 
     def _changed(self, cell: str, arms: list[Tally], key: object, now: float) -> bool:
         before = self._seen.get(cell)
@@ -79,19 +88,21 @@ class Watch:
         return found
 
 
-def shortfall(seen: CellStatistics, grid: list[str], baseline: str, objective: Mapping[str, float]) -> str:
+def shortfall(seen: CellStatistics, learned: Mapping[str, float], baseline: str, objective: Mapping[str, float]) -> str:
     """Why what a cell serves falls short of the policy's own value beyond doubt: `reward`, or a guarded signal; empty if it does
-    not."""
-    others = [a for a in grid if a != baseline]
+    not. `learned` is its allocation."""
+    others = [(arm, share) for arm, share in learned.items() if arm != baseline]
 
-    def evidence(arm: str) -> Evidence:
+    def earned(arm: str) -> Evidence:
         return Evidence(0.0, *combine(seen.arms.get(arm, {}), objective))
 
-    if falls_short([evidence(a) for a in others], evidence(baseline), MARGIN):
+    def alone(arm: str, signal: str) -> Evidence:
+        return _alone(seen.arms.get(arm, {}).get(signal))
+
+    if falls_short([(share, earned(arm)) for arm, share in others], earned(baseline), MARGIN):
         return "reward"
     for signal, margin in GUARDED.items():
-        by = {a: _alone(seen.arms.get(a, {}).get(signal)) for a in grid}
-        if falls_short([by[a] for a in others], by[baseline], margin):
+        if falls_short([(share, alone(arm, signal)) for arm, share in others], alone(baseline, signal), margin):
             return signal
     return ""
 

@@ -51,10 +51,9 @@ def main() -> int:
     off = sum((drawn.count(a) - UNITS * p[a]) ** 2 / (UNITS * p[a]) for a in ARMS)
     chance = float(chi2.sf(off, len(ARMS) - 1))
     policy, cells, watch = Policy("p", "d", adaptation=Adaptation(mode="apply")), _cells(), Watch()
-    watch.look(policy, cells, 0.0)
+    watch.look(policy, cells, known, 0.0)
     began = time.process_time()
-    allocations(policy, cells)
-    watch.look(policy, cells, 30.0)
+    watch.look(policy, cells, allocations(policy, cells), 30.0)
     refresh = time.process_time() - began
     rows = [
         ("a draw with its look-up", f"{each:.1f} µs"),

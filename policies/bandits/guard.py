@@ -16,14 +16,17 @@ RHO2 = 0.04  # (-2 ln α + ln(1 - 2 ln α)) / 200: narrowest at 200 labels
 FLOOR = 0.02  # least variance of a reward
 
 
-def falls_short(served: Sequence[Evidence], control: Evidence, margin: float) -> bool:
-    """Whether the arms beside the policy's own are worse than it, together, by more than `margin` and beyond doubt."""
-    n = sum(a.n for a in served)
-    if n < LEAST or control.n < LEAST:
+def falls_short(served: Sequence[tuple[float, Evidence]], control: Evidence, margin: float) -> bool:
+    """Whether the arms beside the policy's own, by the shares in which they are served now, are worse than it by more than
+    `margin` and beyond doubt. What was tried and left is nobody's loss any more."""
+    known = [(share, arm) for share, arm in served if share > 0 and arm.n > 0]
+    if sum(arm.n for _, arm in known) < LEAST or control.n < LEAST:
         return False
-    mean = sum(a.n * a.mean for a in served) / n
-    spread = max(sum(a.n * (a.variance + (a.mean - mean) ** 2) for a in served) / n, FLOOR)
-    return control.mean - mean - half_width(spread, n, max(control.variance, FLOOR), control.n) > margin
+    total = sum(share for share, _ in known)
+    mean = sum(share * arm.mean for share, arm in known) / total
+    error = sum((share / total) ** 2 * max(arm.variance, FLOOR) / arm.n for share, arm in known)
+    n = 1 / sum((share / total) ** 2 / arm.n for share, arm in known)
+    return control.mean - mean - half_width(error * n, n, max(control.variance, FLOOR), control.n) > margin
 
 
 def half_width(variance: float, n: float, variance_other: float, n_other: float) -> float:

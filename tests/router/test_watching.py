@@ -13,6 +13,7 @@ from metrics.instruments import Instruments
 from metrics.ledger import Ledger
 from metrics.store import Batch, Store
 from metrics.tally import CellStatistics, Sums, Tally, reward
+from policies.allocation import Allocations
 from policies.policy import Adaptation, Policy
 from router.learning import allocations
 from router.watching import Finding, Watch, act
@@ -20,6 +21,9 @@ from router.watching import Finding, Watch, act
 CELL = "*|code|m|direct|1|temperature"
 META = {"parameter": "temperature", "grid": ["0.2", "0.4", "0.6"], "baseline": "0.4", "task": "code"}
 POLICY = Policy("p", "d", adaptation=Adaptation(mode="apply"))
+
+SERVED = Allocations("1", {CELL: {"0.2": 0.0, "0.4": 0.4, "0.6": 0.6}})
+LEFT = Allocations("2", {CELL: {"0.2": 0.0, "0.4": 1.0, "0.6": 0.0}})
 
 
 def tally(n: float, mean: float) -> Tally:
@@ -33,26 +37,33 @@ def cell(
     return CellStatistics(META, by, changed_at, rolled_back)
 
 
-def test_arms_that_earn_less_than_the_policys_value_are_a_rollback() -> None:
+def test_what_is_served_and_worse_than_the_policys_value_is_a_rollback() -> None:
     worse = {CELL: cell(a4=tally(400, 0.8), a6=tally(400, 0.5))}
-    assert Watch().look(POLICY, worse, 0.0) == [Finding(CELL, "reward")]
-    assert Watch().look(POLICY, {CELL: cell(a4=tally(400, 0.8), a6=tally(400, 0.8))}, 0.0) == []
+    assert Watch().look(POLICY, worse, SERVED, 0.0) == [Finding(CELL, "reward")]
+    assert Watch().look(POLICY, worse, LEFT, 0.0) == []
+    assert Watch().look(Policy("p", "d"), worse, SERVED, 0.0) == []  # observed only
+    assert Watch().look(POLICY, {CELL: cell(a4=tally(400, 0.8), a6=tally(400, 0.8))}, SERVED, 0.0) == []
     again = {CELL: cell(rolled_back="reward", a4=tally(400, 0.8), a6=tally(400, 0.5))}
-    assert Watch().look(POLICY, again, 0.0) == []
+    assert Watch().look(POLICY, again, SERVED, 0.0) == []
+
+
+def test_arms_that_learning_itself_has_left_are_no_rollback() -> None:
+    worse = {CELL: cell(a2=tally(900, 0.4), a4=tally(900, 0.8), a6=tally(900, 0.5))}
+    assert Watch().look(POLICY, worse, allocations(POLICY, worse), 0.0) == []
 
 
 def test_a_guarded_signal_is_a_cause_of_its_own() -> None:
     refused = {CELL: cell("refusal", a4=tally(400, 1.0), a6=tally(400, 0.8))}
-    assert Watch().look(POLICY, refused, 0.0) == [Finding(CELL, "refusal")]
+    assert Watch().look(POLICY, refused, SERVED, 0.0) == [Finding(CELL, "refusal")]
 
 
 def test_a_world_that_changes_is_found_and_after_the_mark_forgotten() -> None:
     watch = Watch()
-    assert watch.look(POLICY, {CELL: cell(a4=tally(600, 0.8))}, 0.0) == []
+    assert watch.look(POLICY, {CELL: cell(a4=tally(600, 0.8))}, LEFT, 0.0) == []
     changed = {CELL: cell(a4=Tally(700, 0.8 * 600 + 20, 0.8 * 600 + 20))}
-    assert watch.look(POLICY, changed, 1.0) == [Finding(CELL)]
+    assert watch.look(POLICY, changed, LEFT, 1.0) == [Finding(CELL)]
     marked = {CELL: cell(changed_at=1.0, a4=Tally(70, 50, 50))}
-    assert watch.look(POLICY, marked, 2.0) == []
+    assert watch.look(POLICY, marked, LEFT, 2.0) == []
 
 
 def test_a_cell_that_is_rolled_back_gets_the_policys_value_alone() -> None:
@@ -96,4 +107,5 @@ sums = st.builds(Tally, *[st.floats(0, 1e9) for _ in range(3)])
 )
 def test_whatever_a_store_says_nothing_is_raised(name: str, meta: dict[str, Any], arms: Any) -> None:
     for said in (meta, META | meta, META):
-        Watch().look(POLICY, {name: CellStatistics(said, arms)}, 0.0)
+        found = {name: CellStatistics(said, arms)}
+        Watch().look(POLICY, found, allocations(POLICY, found), 0.0)
