@@ -49,9 +49,8 @@ class Linear:
         # Place 0 is what is not known. A row holds all that a known feature adds: to each task, to the length, to the evidence.
         self._keys = np.concatenate([np.zeros(1, np.uint64), keys])
         rows = np.column_stack([weights * idf[:, None], idf * idf, evidence]).astype(np.float32)
-        self._rows = np.ascontiguousarray(
-            np.vstack([np.zeros((1, rows.shape[1]), np.float32), rows])
-        )  # read by the row
+        nothing = np.zeros((1, rows.shape[1]), np.float32)
+        self._rows = np.ascontiguousarray(np.vstack([nothing, rows]))  # a verdict reads a few of them
         self._slots = np.zeros(1 << SLOTS, np.int32)
         self._slots[slots(keys)] = np.arange(1, len(keys) + 1)
         # To keep each feature once: what is written last at its place stays.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-BAR = 4.5  # standard deviations; bench/learning: .06 false alarms a cell and 20,000 requests
+BAR = 4.5  # standard deviations; bench/learning: .03 false alarms a cell and 20,000 requests
 LEAST = 20.0  # labels in a window, and before it
 KEPT = 0.1  # what evidence of before the change still counts
 LONGEST = 64  # looks back

@@ -30,8 +30,8 @@ CLIFF, SURE = 0.1, 1.5  # a fall by so much, by so many standard errors of its o
 LOSS = 0.01  # of the baseline's reward: what a cell may have lost to exploring
 RISK = 0.02  # of the baseline's reward: what an allocation may be expected to lose at most
 STEP, GROWTH = 0.2, 3.0  # an arm gets at most so much, and so many times what it has had of all labels so far
-MOST = 2_000.0  # labels
-DRAWS = 256
+MOST = 2_000.0  # labels that all evidence of a cell counts for at most
+DRAWS = 256  # of the posterior, half of them mirrored
 FLOOR = 0.02  # least variance of a reward: a few equal rewards are no certainty
 
 
