@@ -1,6 +1,10 @@
 """What one arm has earned, as bandits see it."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,3 +16,11 @@ class Evidence:
     n: float = 0.0
     mean: float = 0.0
     variance: float = 0.25
+
+
+class Prior(NamedTuple):
+    """What is known of the shape of a cell's curve before its own rewards: `mean` (K,) beside what any cell is expected to be
+    like, `cov` (K, K), in rewards and their squares."""
+
+    mean: NDArray[np.float64]
+    cov: NDArray[np.float64]

@@ -14,13 +14,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.bandits.evidence import Evidence
+from policies.bandits.curve import FLOOR, posterior
+from policies.bandits.evidence import Evidence, Prior
 
 Array = NDArray[np.float64]
 
 # Found in simulation over six tasks and nine temperatures, and confirmed on other seeds: bench/learning.
-LEVEL_SD, SHAPE_SD, LENGTH = 0.25, 0.08, 0.45  # prior standard deviations of level and shape; length on the axis
-PRIOR_DIP, PRIOR_STEP = 0.015, 0.4  # the policy's value is expected to be best, by 1.5 points at a distance of 0.4
 MARGIN = 0.01  # a difference that nobody would notice
 HOPELESS = 0.10  # probability of being no worse than the baseline below which an arm is off
 PROVEN = 0.62  # and above which it is free
@@ -32,15 +31,16 @@ RISK = 0.02  # of the baseline's reward: what an allocation may be expected to l
 STEP, GROWTH = 0.2, 3.0  # an arm gets at most so much, and so many times what it has had of all labels so far
 MOST = 2_000.0  # labels that all evidence of a cell counts for at most
 DRAWS = 256  # of the posterior, half of them mirrored
-FLOOR = 0.02  # least variance of a reward: a few equal rewards are no certainty
 
 
-def allocate(arms: Sequence[Evidence], baseline: int, explore: float, seed: int) -> tuple[float, ...]:
+def allocate(
+    arms: Sequence[Evidence], baseline: int, explore: float, seed: int, prior: Prior | None = None
+) -> tuple[float, ...]:
     """A probability per arm. `explore` is the most that arms not yet proven get together."""
     if len(arms) == 1:
         return (1.0,)
     arms = _doubted(arms)
-    mean, cov = posterior(arms, baseline)
+    mean, cov = posterior(arms, baseline, prior)
     draws = mean + _normals(len(arms), seed) @ _root(cov).T
     wins = _wins(draws, mean)
     gain = draws - draws[:, [baseline]]
@@ -91,25 +91,6 @@ def _bounded(p: Array, risk: float, allowed: float, baseline: int) -> tuple[floa
         p = p * (allowed / risk)
         p[baseline] += 1 - p.sum()
     return tuple(float(v) for v in p / p.sum())
-
-
-def posterior(arms: Sequence[Evidence], baseline: int) -> tuple[Array, Array]:
-    """Mean (K,) and covariance (K, K) of the arms' true rewards."""
-    x = np.array([a.position for a in arms])
-    n = np.array([a.n for a in arms])
-    seen = n > 1e-9
-    dip = -PRIOR_DIP * np.minimum(((x - x[baseline]) / PRIOR_STEP) ** 2, 4.0)
-    distance = (x[:, None] - x[None, :]) / LENGTH
-    kernel = LEVEL_SD**2 + SHAPE_SD**2 * np.exp(-0.5 * distance**2)
-    if not seen.any():
-        return dip + 0.5, kernel
-    y = np.array([a.mean for a in arms])[seen]
-    level = float(np.average(y - dip[seen], weights=n[seen]))
-    noise = np.maximum([a.variance for a in arms], FLOOR)[seen] / n[seen]
-    gain = np.linalg.solve(kernel[np.ix_(seen, seen)] + np.diag(noise), kernel[seen]).T
-    mean = dip + level + gain @ (y - dip[seen] - level)
-    cov = kernel - gain @ kernel[seen]
-    return mean, (cov + cov.T) / 2
 
 
 def _wins(draws: Array, mean: Array) -> Array:
