@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from metrics.claims import Claim, Queue, claim
+from metrics.credits import Grant
+from metrics.episodes import Episode
 from metrics.errors import SchemaError, StoreError
 from metrics.health import Health
 from metrics.ids import base36
@@ -18,7 +20,7 @@ from metrics.instruments import Instruments
 from metrics.outbox import Outbox, Recent
 from metrics.outcome import Credit, DecisionRecord, Feedback, Outcome
 from metrics.settling import Settling
-from metrics.store import Batch, Grant, Store
+from metrics.store import Batch, Store
 from metrics.tally import CellStatistics, Pause
 
 _log = logging.getLogger(__name__)
@@ -207,7 +209,7 @@ class Ledger:
             await self._settle_queued(claims)
         self._outbox.settle(self._clock())
 
-    async def _send(self, sent: "Batch | tuple[int, Sequence[Grant]]") -> None:
+    async def _send(self, sent: "Batch | tuple[int, Sequence[Grant | Episode]]") -> None:
         if isinstance(sent, Batch):
             await self._store.write(sent)
         else:

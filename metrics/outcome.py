@@ -73,7 +73,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """One thing that a client says about an answer; `id` is a decision id or the upstream's completion id.
+    """One thing that a client says about an answer; `id` is a decision id or the upstream's completion id. Or about all
+    answers of a `session` of its `tenant` together: then `id` is empty.
 
     With `tenant`, decisions of other tenants are unknown to it.
     """
@@ -83,3 +84,4 @@ class Feedback:
     value: float | bool | str
     at: float
     tenant: str | None = None
+    session: str | None = None

@@ -52,6 +52,36 @@ async def test_an_old_decision_nobody_knows_is_404(proxy: Any) -> None:
     assert (status, told["error"]["code"]) == (404, "unknown_decision")
 
 
+async def test_feedback_names_an_answer_or_a_session_and_not_both(proxy: Any) -> None:
+    said = {"signal": "rating", "value": 5}
+    for item in (said, said | {"id": "x", "session": "s"}):
+        status, _, told = await proxy.post("/v1/feedback", item)
+        assert (status, told["error"]["code"], told["error"]["param"]) == (400, "invalid_request", "id")
+        assert "either `id` or `session`" in told["error"]["message"]
+    status, _, told = await proxy.post("/v1/feedback", {"session": "s", "signal": "task", "value": "code"})
+    assert (status, told["error"]["code"]) == (400, "invalid_request")
+    assert "by its id" in told["error"]["message"]
+
+
+async def test_a_session_is_rated_as_one_over_all_replicas(start: Any) -> None:
+    a, b = await start(POLICY), await start(POLICY)
+    headers = {"x-setpoint-session": "prüfung"}  # as UTF-8 on the wire
+    for n in range(6):
+        await (a, b)[n % 2].chat("Write a Python function that adds two numbers", "gpt-4o", headers)
+    item = {"session": "prüfung", "signal": "success", "value": True}
+    status, _, told = await a.post("/v1/feedback", [item])
+    assert (status, told["data"]) == (200, [{"session": "prüfung", "signal": "success", "result": "queued"}])
+    earned: dict[str, float] = {}
+    for _ in range(50):
+        await asyncio.sleep(0.1)
+        cells = await b.services.ledger.statistics()
+        earned = {c: sum(t["success"].n for t in s.arms.values() if "success" in t) for c, s in cells.items()}
+        if any(earned.values()):
+            break
+    assert [round(n, 2) for n in earned.values() if n] == [1.0]
+    assert await settled(b, item) == "duplicate"
+
+
 async def test_a_client_that_sets_the_parameter_is_never_explored_on(start: Any, upstream: Any) -> None:
     proxy = await start(POLICY)
     for _ in range(5):
