@@ -67,7 +67,7 @@ def shared(episode: Episode) -> dict[tuple[str, int], list[tuple[str, str, Tally
     k = Counter(cell for cell, _, _ in made)
     sums: dict[tuple[str, int], dict[str, Tally]] = {}
     for cell, arm, at in made:
-        slot, tally = reward(cell, arm, episode.signal, at, episode.reward)
+        slot, tally = reward(cell, arm, episode.signal, at, episode.reward, 1 / k[cell])
         arms = sums.setdefault((cell, slot.epoch), {})
-        arms[arm] = arms.get(arm, Tally()).plus(tally, 1 / k[cell])
+        arms[arm] = arms.get(arm, Tally()).plus(tally)
     return {where: [(arm, episode.signal, t) for arm, t in arms.items()] for where, arms in sums.items()}

@@ -5,6 +5,7 @@ import logging
 from collections import deque
 
 from metrics import observed
+from metrics.failures import WEIGHT, Failures
 from metrics.instruments import Instruments
 from metrics.outbox import Outbox, Recent
 from metrics.outcome import DecisionRecord, Outcome
@@ -26,12 +27,17 @@ class Inbox:
         self._outcomes: deque[Outcome] = deque()
         self._reviewed: deque[tuple[DecisionRecord, str | None]] = deque(maxlen=_LIMIT)
         self._repeats = observed.Repeats()
+        self._failures = Failures()
 
     def __len__(self) -> int:
         return len(self._outcomes)
 
     def take(self, outcome: Outcome) -> None:
-        """Takes a request that was answered; the oldest is looked at now when there are too many."""
+        """Takes a request that has ended. Of one that was not answered nothing is learned but that; of too many, the oldest is
+        looked at now."""
+        self._failing(outcome)
+        if outcome.result != "ok":
+            return
         self._recent.remember(outcome.decision, outcome.completion)
         self._outcomes.append(outcome)
         if len(self._outcomes) > _LIMIT:
@@ -68,6 +74,14 @@ class Inbox:
             self._outbox.add(*reward(record.cell, record.arm, signal, record.at, value))
             if signal != "regenerate":  # may be taken back, which a summary cannot
                 self._instruments.rewarded(record, signal, value)
+
+    def _failing(self, outcome: Outcome) -> None:
+        record, excess = outcome.decision, self._failures.excess(outcome)
+        if excess is None or record.cell is None or record.arm is None or not record.effective:
+            return
+        for signal, value in observed.rewards({"failed": excess}).items():
+            self._outbox.add(*reward(record.cell, record.arm, signal, record.at, value, WEIGHT))
+            self._instruments.rewarded(record, signal, value)
 
     def _regenerated(self, before: DecisionRecord | None) -> None:
         if before is None:

@@ -50,7 +50,8 @@ class Outcome:
 
     `completion` is the id that the upstream gave the answer. `text` is read for observed signals and dropped: it is
     never stored or logged. `prompt` is a fingerprint (not the text) of the last user message: the same one again in the
-    same session is a regeneration. `label_task` says that a short, capped answer is what was wanted.
+    same session is a regeneration. `label_task` says that a short, capped answer is what was wanted. `failed` says that the
+    upstream failed on the request or refused it as it was; None where that says nothing about how it was asked.
     """
 
     decision: DecisionRecord
@@ -69,6 +70,7 @@ class Outcome:
     wants_json: bool
     label_task: bool
     prompt: str | None = None
+    failed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

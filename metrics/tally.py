@@ -107,9 +107,9 @@ class Sums:
         return taken
 
 
-def reward(cell: str, arm: str, signal: str, at: float, value: float) -> tuple[Slot, Tally]:
-    """One reward of a decision made at `at`, ready to be added."""
-    w = growth(at)
+def reward(cell: str, arm: str, signal: str, at: float, value: float, weight: float = 1.0) -> tuple[Slot, Tally]:
+    """One reward of a decision made at `at`, ready to be added; or a part of one."""
+    w = weight * growth(at)
     return Slot(cell, epoch_of(at), arm, signal), Tally(w, w * value, w * value * value)
 
 

@@ -23,6 +23,7 @@ QUALITY = "quality"
 MARGIN = 0.01  # of the reward that learning maximises: less would not be noticed
 # What is watched whatever is maximised, and by how much it may be worse, in units of its reward in [0, 1].
 GUARDED: Mapping[str, float] = {
+    "failed": 0.02,
     "truncated": 0.02,
     "refusal": 0.02,
     "json_valid": 0.02,

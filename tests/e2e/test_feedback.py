@@ -4,6 +4,9 @@ import asyncio
 from time import time
 from typing import Any
 
+import pytest
+from aiohttp import web
+
 from metrics.ids import new_decision_id
 
 POLICY = """
@@ -117,3 +120,31 @@ LEARNER = "gpt-4.1-mini"  # a model of its own: the tests share one store
 def served(proxy: Any) -> dict[str, float]:
     """The probabilities of the cell that the test teaches."""
     return dict(proxy.services.pipeline.allocations.cells.get(f"*|code|{LEARNER}|direct|1|temperature", {}))
+
+
+@pytest.mark.parametrize(("status", "blamed"), [(400, True), (422, True), (500, True), (429, False), (404, False)])
+async def test_a_value_that_the_upstream_refuses_is_counted_against_it(
+    start: Any, upstream: Any, status: int, blamed: bool
+) -> None:
+    model = f"gpt-4.1-nano-{status}"
+    error = {"error": {"message": "no", "type": "invalid_request_error", "param": "temperature", "code": None}}
+
+    async def picky(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        good = body["temperature"] == 0.5
+        answer = {"object": "chat.completion", "choices": [{"index": 0, "message": {"content": "Hi."}}]}
+        return web.json_response(answer if good else error, status=200 if good else status)
+
+    setattr(upstream, "_" + model.replace("-", "_"), picky)
+    proxy = await start(POLICY)
+    for n in range(400):
+        code, _, _ = await proxy.chat("Write a Python function that adds two numbers", model)
+        if n > 20 and code != 200:
+            break
+    assert code == status
+    await asyncio.sleep(0.8)
+    (cell,) = (s for c, s in (await proxy.services.ledger.statistics()).items() if f"|{model}|" in c)
+    refused = {arm: signals for arm, signals in cell.arms.items() if arm != "0.5"}
+    assert bool(refused) == blamed
+    for signals in refused.values():
+        assert set(signals) == {"failed"}
+        assert signals["failed"].mean == 0.0
