@@ -91,8 +91,8 @@ def http() -> str:
         ),
         (
             "`GET /v1/learning`",
-            "what was learned: all cells with tallies, marks, allocation (as `setpoint report --export`) and standing; with "
-            "keys, without the cells of other tenants",
+            "what was learned: all cells with tallies, marks, allocation (as `setpoint report --export`) and standing; how "
+            "observed signals correlate with explicit ones, and their weights; with keys, without the cells of other tenants",
         ),
         ("`POST /v1/explain`", "a chat completions body in, the ladder out; nothing is forwarded or stored"),
         (

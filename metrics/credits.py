@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from metrics import keys, records, scripts
+from metrics.correlation import paired
 from metrics.door import Door
 from metrics.episodes import Episode, Opened, shared
 from metrics.outcome import DecisionRecord
@@ -19,12 +20,14 @@ _CORRECTIONS = 2_000  # corrected asks a day: about 3 MB
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One signal for one decision, already a reward; None is kept without crediting an arm."""
+    """One signal for one decision, already a reward; None is kept without crediting an arm. `seen` are the observed rewards to
+    hold against it."""
 
     decision: DecisionRecord
     signal: str
     value: Raw
     reward: float | None
+    seen: tuple[tuple[str, float], ...] = ()
 
 
 class Credits(Door):
@@ -72,7 +75,7 @@ class Credits(Door):
         epoch = epoch_of(record.at)
         if grant.reward is not None and record.cell is not None and record.arm is not None:
             slot, tally = reward(record.cell, record.arm, grant.signal, record.at, grant.reward)
-            sums = [(slot.arm, slot.signal, tally)]
+            sums = [(slot.arm, slot.signal, tally), *paired(record.at, grant.seen, grant.reward)]
         self._earn(
             pipe, keys.credited(record, grant.signal), record.cell or "", epoch, records.dumps(grant.value), sums
         )

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import orjson
 
+from metrics.correlation import comparable, paired
 from metrics.outcome import DecisionRecord
 from metrics.tally import Tally, reward
 
@@ -62,12 +63,14 @@ class Opened:
 
 
 def shared(episode: Episode) -> dict[tuple[str, int], list[tuple[str, str, Tally]]]:
-    """By cell and epoch, what each arm earns: of k decisions in a cell each weighs 1/k."""
-    made = [(r.cell, r.arm, r.at) for r in episode.decisions if r.cell is not None and r.arm is not None]
+    """By cell and epoch, what each arm earns: of k decisions in a cell each weighs 1/k, and so do its observed rewards beside it."""
+    made = [(r.cell, r.arm, r) for r in episode.decisions if r.cell is not None and r.arm is not None]
     k = Counter(cell for cell, _, _ in made)
-    sums: dict[tuple[str, int], dict[str, Tally]] = {}
-    for cell, arm, at in made:
-        slot, tally = reward(cell, arm, episode.signal, at, episode.reward, 1 / k[cell])
-        arms = sums.setdefault((cell, slot.epoch), {})
-        arms[arm] = arms.get(arm, Tally()).plus(tally)
-    return {where: [(arm, episode.signal, t) for arm, t in arms.items()] for where, arms in sums.items()}
+    sums: dict[tuple[str, int], dict[tuple[str, str], Tally]] = {}
+    for cell, arm, record in made:
+        slot, tally = reward(cell, arm, episode.signal, record.at, episode.reward, 1 / k[cell])
+        beside = paired(record.at, comparable(record, episode.at), episode.reward, 1 / k[cell])
+        into = sums.setdefault((cell, slot.epoch), {})
+        for name, signal, more in ((arm, episode.signal, tally), *beside):
+            into[name, signal] = into.get((name, signal), Tally()).plus(more)
+    return {where: [(arm, signal, t) for (arm, signal), t in into.items()] for where, into in sums.items()}

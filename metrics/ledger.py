@@ -69,7 +69,7 @@ class Ledger:
         self._health = Health(instruments, clock)
         self._checked = False  # whether the layout of the store that we are connected to is ours
         self._corrupt = 0
-        self.settling = Settling(store, instruments, self._outbox, recent, clock)
+        self.settling = Settling(store, instruments, self._outbox, self._inbox, recent, clock)
 
     @property
     def state(self) -> StoreState:

@@ -16,6 +16,7 @@ class DecisionRecord:
     `propensity` is the probability with which `arm` was drawn; `at` is in unix seconds. `features` are what the classifier
     needs to learn from a correction, None unless the operator wants that; `declared` says that the app gave the task.
     `live` and `shadow` are what the classifiers said, as `task@digest`; None where they were not asked, or not yet.
+    `observed` are the rewards of observed signals that are held against explicit ones; None before the answer was looked at.
     """
 
     id: str
@@ -37,6 +38,7 @@ class DecisionRecord:
     declared: bool = False
     live: str | None = None
     shadow: str | None = None
+    observed: tuple[tuple[str, float], ...] | None = None
 
     @property
     def learns(self) -> bool:

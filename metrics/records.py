@@ -13,9 +13,9 @@ from metrics.tally import Pause, Tally
 _TYPES: tuple[type | tuple[type, ...], ...] = (
     str, str, str, str, int, (str, type(None)), (str, type(None)), (str, type(None)),
     (int, float), str, str, (str, type(None)), bool, (int, float), (str, type(None)), bool,
-    (str, type(None)), (str, type(None)),
+    (str, type(None)), (str, type(None)), (dict, type(None)),
 )  # fmt: skip
-_LATER = 4  # fields at the end that older records lack, all or some of them
+_LATER = 5  # fields at the end that older records lack, all or some of them
 
 
 def dumps(value: Any) -> str:
@@ -33,6 +33,7 @@ def pack(r: DecisionRecord) -> str:
     values = (
         r.tenant, r.task, r.model, r.upstream, r.turn, r.cell, r.parameter, r.arm,
         r.propensity, r.mode, r.policy, r.session, r.effective, r.at, r.features, r.declared, r.live, r.shadow,
+        None if r.observed is None else {signal: round(x, 3) for signal, x in r.observed},
     )  # fmt: skip
     return dumps(values)
 
@@ -44,7 +45,15 @@ def unpack(decision: str, text: str) -> DecisionRecord | None:
         return None
     if not all(isinstance(v, t) for v, t in zip(values, _TYPES, strict=False)):
         return None
+    if len(values) == len(_TYPES):
+        values[-1] = _observed(values[-1])
     return DecisionRecord(decision, *values)
+
+
+def _observed(found: dict[str, Any] | None) -> tuple[tuple[str, float], ...] | None:
+    if found is None:
+        return None
+    return tuple((s, float(x)) for s, x in found.items() if isinstance(x, int | float) and 0 <= x <= 1)
 
 
 def pack_label(task: str, features: str) -> str:

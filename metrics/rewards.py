@@ -1,11 +1,13 @@
 """From tallies to the one number that learning compares arms by."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from metrics.signals import SIGNALS
 from metrics.tally import Tally
 
+TABLE: Mapping[str, float] = MappingProxyType({})  # weights as the signal table has them
 _MOST = 0.25  # no reward in [0, 1] has a larger variance
 
 
@@ -18,13 +20,13 @@ class Combined(NamedTuple):
     variance: float
 
 
-def group(signals: Mapping[str, Tally], name: str) -> Tally:
-    """All signals of a group as one tally, each by its weight; unknown signals (of a newer version) are left out."""
+def group(signals: Mapping[str, Tally], name: str, weights: Mapping[str, float] = TABLE) -> Tally:
+    """All signals of a group as one tally, each by its weight, which is the table's where `weights` has none; unknown signals (of a newer version) are left out."""
     total = Tally()
     for signal, tally in signals.items():
         row = SIGNALS.get(signal)
         if row is not None and row.group == name and tally.n > 0:
-            total = total.plus(tally, row.weight)
+            total = total.plus(tally, weights.get(signal, row.weight))
     return total
 
 
@@ -35,8 +37,11 @@ def _moments(tally: Tally) -> tuple[float, float]:
     return mean, (spread * tally.n + _MOST) / (tally.n + 1)
 
 
-def combine(signals: Mapping[str, Tally], objective: Mapping[str, float]) -> Combined:
-    """One arm's reward under objective weights such as {"quality": .7, "latency": .15, "cost": .15}.
+def combine(
+    signals: Mapping[str, Tally], objective: Mapping[str, float], worth: Mapping[str, float] = TABLE
+) -> Combined:
+    """One arm's reward under objective weights such as {"quality": .7, "latency": .15, "cost": .15}; `worth` is what a signal
+    counts within its group, in labels, where that has been measured.
 
     The mean is the weighted mean of the groups' means. Evidence counts in labels of the first group that has a weight
     and matters most, quality: an arm that is known to be fast and not known to be good has n = 0, and the caller falls
@@ -44,7 +49,7 @@ def combine(signals: Mapping[str, Tally], objective: Mapping[str, float]) -> Com
     grow to fill the gap.
     """
     weights = {name: w for name, w in objective.items() if w > 0}
-    tallies = {name: group(signals, name) for name in weights}
+    tallies = {name: group(signals, name, worth) for name in weights}
     leading = "quality" if "quality" in weights else max(weights, key=lambda g: weights[g], default="")
     n = tallies[leading].n if leading else 0.0
     if n <= 0:

@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from metrics.claims import Claim
+from metrics.correlation import comparable
 from metrics.credits import Grant
 from metrics.episodes import DUE, Episode, Opened
+from metrics.inbox import Inbox
 from metrics.instruments import Instruments
 from metrics.outbox import Outbox, Recent
 from metrics.outcome import Credit, DecisionRecord
@@ -21,11 +23,18 @@ class Settling:
     """Raises StoreError where the store does not answer: then nothing is known of any of the claims."""
 
     def __init__(
-        self, store: Store, instruments: Instruments, outbox: Outbox, recent: Recent, clock: Callable[[], float]
+        self,
+        store: Store,
+        instruments: Instruments,
+        outbox: Outbox,
+        inbox: Inbox,
+        recent: Recent,
+        clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._instruments = instruments
         self._outbox = outbox
+        self._looked_at = inbox.looked_at
         self._recent = recent
         self._clock = clock
         # Told of every decision whose task a feedback item names, once.
@@ -46,7 +55,9 @@ class Settling:
             results[n] = one.standing(record) if record else one.unfound(now)
             if record is not None and results[n] is None:
                 value = one.reward if record.learns else None
-                grants.append((n, Grant(record, one.item.signal, one.item.value, value)))
+                grants.append(
+                    (n, Grant(record, one.item.signal, one.item.value, value, comparable(record, one.item.at)))
+                )
         for (n, one, episode), found in zip(said, opened, strict=True):
             results[n] = _judged(one, found, now)
             if found.due(now):
@@ -66,7 +77,7 @@ class Settling:
         """The decisions that all this is about, by the ids that name them."""
         named = [c.item.id for c in claims if c.episode is None]
         named += [i for o in opened if o.due(now) for i in o.ids if i != "-"]
-        known = {i: record for i in named if (record := self._recent.get(i))}
+        known = {i: self._looked_at(record) for i in named if (record := self._recent.get(i))}
         return known | await self._store.find((i for i in named if i not in known), now)
 
     async def _credit(self, grants: Sequence[tuple[int, Grant | Episode]], results: list[Credit | None]) -> None:

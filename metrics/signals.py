@@ -217,6 +217,8 @@ _TABLE: tuple[Signal, ...] = (
 )
 
 SIGNALS: Mapping[str, Signal] = MappingProxyType({s.name: s for s in _TABLE})
+# Observed beside explicit ratings, and weighed by how far they move with them.
+CONTROLS: tuple[str, ...] = tuple(s.name for s in _TABLE if s.source == "observed" and s.group == "quality")
 EXPLICIT: tuple[str, ...] = tuple(s.name for s in _TABLE if s.source == "explicit")
 
 

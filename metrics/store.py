@@ -4,11 +4,12 @@ Everything written is an addition or can be written twice, so a caller that got 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from metrics import keys, records, scripts
 from metrics.connect import Client
+from metrics.correlation import weighed
 from metrics.credits import CORRECTED, MARKER, Credits
 from metrics.decisions import Decisions
 from metrics.door import WINDOW
@@ -93,7 +94,7 @@ class Store(Decisions, Credits, Marks):
         self.corrupt += sum(max(r or 0, 0) for r in replies[first:-1])
 
     async def statistics(self, now: float) -> dict[str, CellStatistics]:
-        """All cells, decayed to `now`: the sums of this epoch and of the one before."""
+        """All cells, decayed to `now`: the sums of this epoch and of the one before; observed signals weighed by task."""
         pipe = self._pipe()
         pipe.smembers(keys.CELLS)
         pipe.get(keys.PAUSED)
@@ -104,7 +105,7 @@ class Store(Decisions, Credits, Marks):
         for start in range(0, len(cells), _CELLS_AT_ONCE):
             chunk = cells[start : start + _CELLS_AT_ONCE]
             out |= await self._read(chunk, now)
-        return out
+        return weighed(out)
 
     async def labels(self) -> dict[tuple[str, str], int]:
         """How often a task was labelled as another one: (decided, labelled) to count."""
@@ -145,9 +146,9 @@ class Store(Decisions, Credits, Marks):
             meta = records.unpack_meta(stored_meta)
             arms: dict[str, dict[str, Tally]] = {}
             for back in (0, 1):
-                found, bad = records.tallies(sums[back] or {})
+                stored, bad = records.tallies(sums[back] or {})
                 self.corrupt += bad
-                for (arm, signal), tally in found.items():
+                for (arm, signal), tally in stored.items():
                     signals = arms.setdefault(arm, {})
                     signals[signal] = signals.get(signal, Tally()).plus(tally, decay(epoch - back, now))
             self.corrupt += meta is None
@@ -155,5 +156,8 @@ class Store(Decisions, Credits, Marks):
             self.corrupt += changed is not None and changed_at is None
             cause = "" if mark is None else self._understood(records.unpack_rollback(mark), "unreadable")
             until = now + left / 1000 if cause and left > 0 else None
-            out[cell] = CellStatistics(meta or {}, arms, changed_at, cause, until, self.paused is not None)
+            found = CellStatistics.of(meta or {}, arms)
+            out[cell] = replace(
+                found, changed_at=changed_at, rolled_back=cause, rolled_back_until=until, paused=self.paused is not None
+            )
         return out

@@ -19,6 +19,7 @@ from router.explaining import as_json
 from router.gate import read_body
 from router.incoming import Incoming
 from router.pipeline import headers_of
+from router.reporting import observed
 from router.services import Services, served_models
 from router.standing import standing
 from router.surfaces import SURFACES
@@ -175,7 +176,7 @@ def _learned(services: Services, seen: Mapping[str, CellStatistics]) -> dict[str
     for cell, row in told["cells"].items():
         found = standing(policy, seen[cell], table.cells.get(cell))
         row |= {"standing": found.word, "reason": found.reason}
-    return told
+    return told | {"observed": observed(seen)}
 
 
 async def explain(request: Request, services: Of, tenant: Tenant) -> Response:

@@ -73,7 +73,7 @@ def _evidence(parameter: str, arm: str, seen: CellStatistics, objective: Mapping
     signals = seen.arms.get(arm)
     if not signals:
         return Evidence(place)
-    earned = combine(signals, objective)
+    earned = combine(signals, objective, seen.weights)
     return Evidence(place, earned.n, earned.mean, earned.variance)
 
 

@@ -95,7 +95,7 @@ def shortfall(seen: CellStatistics, learned: Mapping[str, float], baseline: str,
     others = [(arm, share) for arm, share in learned.items() if arm != baseline]
 
     def earned(arm: str) -> Evidence:
-        return Evidence(0.0, *combine(seen.arms.get(arm, {}), objective))
+        return Evidence(0.0, *combine(seen.arms.get(arm, {}), objective, seen.weights))
 
     def alone(arm: str, signal: str) -> Evidence:
         return _alone(seen.arms.get(arm, {}).get(signal))

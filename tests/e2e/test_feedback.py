@@ -35,6 +35,10 @@ async def test_feedback_counts_once_by_decision_or_completion_id(start: Any) -> 
     status, _, told = await proxy.post("/v1/feedback", [item | {"signal": "thumbs", "value": "up"}, item])
     assert status == 200
     assert [d["result"] for d in told["data"]][1] == "duplicate"
+    _, learned = await proxy.get("/v1/learning")
+    row = learned["observed"][headers["x-setpoint-task"]]["truncated"]  # neither was the answer cut off
+    assert row["pairs"] >= 2
+    assert row.keys() == {"pairs", "r", "low", "high", "weight", "table"}
 
 
 async def test_feedback_that_means_nothing_says_what_is_allowed(proxy: Any) -> None:

@@ -18,6 +18,7 @@ decisions = st.builds(
     cell=st.none() | texts, parameter=st.none() | texts, arm=st.none() | texts, propensity=st.floats(0, 1),
     mode=texts, policy=texts, session=st.none() | texts, effective=st.booleans(), at=st.floats(0, 4e9),
     features=st.none() | texts, declared=st.booleans(), live=st.none() | texts, shadow=st.none() | texts,
+    observed=st.none() | st.dictionaries(texts, st.integers(0, 1000).map(lambda x: x / 1000)).map(lambda d: tuple(d.items())),
 )  # fmt: skip
 
 
@@ -42,7 +43,16 @@ def test_records_of_before_the_classifiers_were_compared_are_read(decide: Decide
     values = json.loads(records.pack(decide(features="en..", declared=True, live="code@abc", shadow="math@def")))
     assert records.unpack("d", json.dumps(values[:14])) == decide(id="d")
     assert records.unpack("d", json.dumps(values[:16])) == decide(id="d", features="en..", declared=True)
+    assert records.unpack("d", json.dumps(values[:18])) == records.unpack("d", json.dumps(values))
     assert records.unpack("d", json.dumps(values[:13])) is None
+
+
+def test_observed_rewards_that_are_none_are_left_out(decide: Decide) -> None:
+    values = json.loads(records.pack(decide()))
+    found = records.unpack("d", json.dumps([*values[:18], {"a": 0.5, "b": 7, "c": None, "d": "x", "e": 1}]))
+    assert found is not None
+    assert found.observed == (("a", 0.5), ("e", 1.0))
+    assert records.unpack("d", json.dumps([*values[:18], [1]])) is None
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | texts, lambda x: st.lists(x) | st.dictionaries(texts, x)))

@@ -1,5 +1,7 @@
 """From statistics to allocations: what is held gets the policy's own value and nothing else."""
 
+from dataclasses import replace
+
 import pytest
 
 from metrics.tally import CellStatistics, Tally
@@ -34,3 +36,12 @@ def test_while_paused_every_cell_gets_the_policys_own_value() -> None:
 @pytest.mark.parametrize("meta", [{}, META | {"baseline": "0.9"}, META | {"grid": 7}])
 def test_a_held_cell_that_makes_no_sense_has_no_allocation(meta: dict[str, object]) -> None:
     assert CELL not in allocations(POLICY, {CELL: CellStatistics(meta, {}, paused=True)}).cells
+
+
+def test_what_an_observed_signal_is_worth_decides_what_is_learned_from_it() -> None:
+    """Truncation says that 0.5 is better; ratings of 2,000 answers say that truncation is nothing to them."""
+    arms = {"0.3": {"truncated": Tally(400, 200, 200)}, "0.5": {"truncated": Tally(400, 360, 360)}}
+    seen = CellStatistics(META, arms)
+    assert allocations(POLICY, {CELL: seen}).cells[CELL]["0.5"] > 0.5
+    doubted = replace(seen, weights={"truncated": 0.0})
+    assert allocations(POLICY, {CELL: doubted}).cells[CELL]["0.3"] > 0.7
