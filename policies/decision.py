@@ -39,7 +39,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """The arm of a decision. `propensity` is the probability with which this very arm was drawn."""
+    """The arm of a decision. `propensity` is the probability with which this very arm was drawn.
+
+    `odds` are the shares of all arms that could be drawn, and `table` the version of the allocation that they come from.
+    """
 
     cell: str
     parameter: str
@@ -48,6 +51,8 @@ class Draw:
     baseline: str
     grid: tuple[str, ...]
     explored: bool
+    odds: Mapping[str, float] = field(default_factory=dict)
+    table: str = "0"
 
 
 @dataclass(frozen=True, slots=True)
