@@ -48,23 +48,23 @@ def shares(learned: Mapping[str, float] | None, grid: Grid, control: float) -> d
     return {arm: part / WHOLE for arm, part in parts.items()}
 
 
-def draw(cell: str, grid: Grid, allocations: Allocations, control: float, unit: str) -> Draw:
+def draw(
+    cell: str, grid: Grid, allocations: Allocations, control: float, unit: str, sticky: Sticky = "session"
+) -> Draw:
     """The arm of a unit: it keeps it from table to table, and from cell to cell, until the arm's share shrinks beside another's.
 
     So the units of one cell are drawn as its shares say, and are not independent of what they drew in another cell.
     """
     odds = allocations.odds(cell, grid, control)
     arm = winner(odds, unit)
-    explored = arm != grid.baseline
-    return Draw(
-        cell, grid.parameter, arm, odds[arm], grid.baseline, tuple(grid.values), explored, odds, allocations.version
-    )
+    own, table = grid.baseline, allocations.version
+    return Draw(cell, grid.parameter, arm, odds[arm], own, tuple(grid.values), arm != own, odds, table, sticky)
 
 
-def alone(cell: str, grid: Grid, table: str) -> Draw:
+def alone(cell: str, grid: Grid, table: str, sticky: Sticky = "session") -> Draw:
     """The policy's own value, where nothing may be tried."""
     own = grid.baseline
-    return Draw(cell, grid.parameter, own, 1.0, own, tuple(grid.values), explored=False, odds={own: 1.0}, table=table)
+    return Draw(cell, grid.parameter, own, 1.0, own, tuple(grid.values), False, {own: 1.0}, table, sticky)
 
 
 def unit_of(sticky: Sticky, tenant: str, session: str | None, decision: str) -> str:

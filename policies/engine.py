@@ -131,9 +131,9 @@ class Engine:
             grid = arms.grid(parameter, values, baseline, bounds, honoured)
             cell = arms.cell_of(context, adaptation, parameter, thinking)
             if mode == "observe":
-                return alone(cell, grid, allocations.version)
+                return alone(cell, grid, allocations.version, adaptation.sticky)
             unit = unit_of(adaptation.sticky, context.tenant, context.session, context.id)
-            drawn = draw(cell, grid, allocations, adaptation.control, unit)
+            drawn = draw(cell, grid, allocations, adaptation.control, unit, adaptation.sticky)
             if drawn.explored:
                 ladder.put(
                     "arm",
