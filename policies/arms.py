@@ -11,7 +11,7 @@ from policies.policy import Adaptation
 UNSET_ARM = "unset"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # told apart by identity: `grid` makes each of them once
 class Grid:
     """The arms open to one request, in order, and which of them is the policy's own value."""
 
