@@ -3,14 +3,17 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Set
 from time import monotonic
+from typing import Any
 
 from metrics.rewards import combine
 from metrics.tally import CellStatistics
 from policies.allocation import Allocations, shares
 from policies.arms import Grid, position, value_of
 from policies.bandits import BANDITS, Evidence
+from policies.parameters import PARAMETERS
 from policies.policy import Policy
 from router.services import Services
 from router.watching import Watch, act
@@ -18,11 +21,14 @@ from router.watching import Watch, act
 log = logging.getLogger("setpoint")
 
 BANDIT = "safe_gp"
+Series = tuple[str, str, str, str, str]  # labels of a probability: task, model, turn, parameter, arm
+_META = ("parameter", "grid", "baseline", "task")
+_LONGEST = 1_000  # arms: the time of a look grows with their cube
 
 
 async def learn(services: Services) -> None:
     """Recompute allocations every few seconds until cancelled; a failure keeps the last ones and is counted."""
-    me, watch = asyncio.current_task(), Watch()
+    me, watch, shown = asyncio.current_task(), Watch(), frozenset[Series]()
     # Asked, and not only interrupted: a wait inside redis-py can swallow a cancellation on Python 3.11.
     while me is None or not me.cancelling():
         await asyncio.sleep(services.settings.refresh_seconds)
@@ -31,7 +37,8 @@ async def learn(services: Services) -> None:
             policy = services.book.policy
             table = services.pipeline.allocations = await asyncio.to_thread(allocations, policy, statistics)
             found = await asyncio.to_thread(watch.look, policy, statistics, table, monotonic())
-            _show(services, statistics)
+            shown = _show(services, statistics, shown)
+            _mend(services, statistics)
             await act(services.ledger, found)
         except Exception:
             log.warning("allocations could not be computed anew; the last ones stay", exc_info=True)
@@ -50,9 +57,9 @@ def allocations(policy: Policy, statistics: Mapping[str, CellStatistics]) -> All
 
 def _cell(policy: Policy, cell: str, seen: CellStatistics) -> Mapping[str, float] | None:
     """One cell's probabilities; None where what is stored about it makes no sense any more."""
-    parameter, grid, baseline, task = (seen.meta.get(k) for k in ("parameter", "grid", "baseline", "task"))
-    if cell.count("|") != 5 or not isinstance(grid, list) or baseline not in grid or not isinstance(parameter, str):
+    if not _sensible(cell, seen.meta):
         return None
+    parameter, grid, baseline, task = (seen.meta[k] for k in _META)
     adaptation = policy.adaptation_of(str(task))
     if adaptation.mode == "bypass":
         return None
@@ -61,11 +68,36 @@ def _cell(policy: Policy, cell: str, seen: CellStatistics) -> Mapping[str, float
     try:
         evidence = [_evidence(parameter, str(arm), seen, adaptation.objective) for arm in grid]
         p = BANDITS[BANDIT](evidence, grid.index(baseline), adaptation.explore, _seed(cell))
+        if not all(map(math.isfinite, p)):
+            raise ValueError("no probabilities")
     except (ValueError, KeyError, ArithmeticError):
         log.warning("the statistics of cell %s make no sense; it keeps the policy's value", cell)
         return None
     # Four digits: replicas that read a moment apart differ in the last ones, and the version must not.
     return {str(arm): round(share, 4) for arm, share in zip(grid, p, strict=True)}
+
+
+def _sensible(cell: str, meta: Mapping[str, Any]) -> bool:
+    """Whether this can be what a cell is about. The store may say anything."""
+    parameter, grid, baseline, task = (meta.get(k) for k in _META)
+    return (
+        cell.count("|") == 5
+        and isinstance(grid, list)
+        and 0 < len(grid) <= _LONGEST
+        and all(isinstance(arm, str) for arm in grid)
+        and baseline in grid
+        and isinstance(parameter, str)
+        and parameter in PARAMETERS
+        and isinstance(task, str)
+    )
+
+
+def _mend(services: Services, statistics: Mapping[str, CellStatistics]) -> None:
+    """What is stored of a cell and makes no sense is counted, and replaced where a request of this process had the cell."""
+    for cell, seen in statistics.items():
+        if not _sensible(cell, seen.meta):
+            services.instruments.corrupt(1)
+            services.ledger.renew_cell(cell)
 
 
 def _evidence(parameter: str, arm: str, seen: CellStatistics, objective: Mapping[str, float]) -> Evidence:
@@ -81,12 +113,17 @@ def _seed(cell: str) -> int:
     return int.from_bytes(hashlib.blake2b(cell.encode(), digest_size=4).digest(), "big")
 
 
-def _show(services: Services, statistics: Mapping[str, CellStatistics]) -> None:
-    """What is served: what was learned, and the control share on top."""
+def _show(services: Services, statistics: Mapping[str, CellStatistics], before: Set[Series]) -> frozenset[Series]:
+    """What is served: what was learned, and the control share on top. What was shown `before` and is gone falls to 0."""
+    shown = set()
     for cell, p in services.pipeline.allocations.cells.items():
         _, task, model, _, turn, parameter = cell.split("|")
         for arm, share in served(services.book.policy, statistics[cell], p).items():
             services.instruments.allocated(task, model, turn, parameter, arm, share)
+            shown.add((task, model, turn, parameter, arm))
+    for gone in before - shown:
+        services.instruments.allocated(*gone, 0.0)
+    return frozenset(shown)
 
 
 def served(policy: Policy, seen: CellStatistics, learned: Mapping[str, float]) -> Mapping[str, float]:
