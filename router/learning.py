@@ -5,6 +5,7 @@ import hashlib
 import logging
 import math
 from collections.abc import Mapping, Set
+from functools import lru_cache
 from time import monotonic
 from typing import Any
 
@@ -13,7 +14,6 @@ from metrics.tally import CellStatistics
 from policies.allocation import Allocations, shares
 from policies.arms import Grid, position, value_of
 from policies.bandits import BANDITS, Evidence
-from policies.parameters import PARAMETERS
 from policies.policy import Policy
 from router.services import Services
 from router.watching import Watch, act
@@ -23,7 +23,7 @@ log = logging.getLogger("setpoint")
 BANDIT = "safe_gp"
 Series = tuple[str, str, str, str, str]  # labels of a probability: task, model, turn, parameter, arm
 _META = ("parameter", "grid", "baseline", "task")
-_LONGEST = 1_000  # arms: the time of a look grows with their cube
+_LONGEST = 100  # arms: a policy has a dozen, and the time of a look grows with their cube
 
 
 async def learn(services: Services) -> None:
@@ -84,12 +84,20 @@ def _sensible(cell: str, meta: Mapping[str, Any]) -> bool:
         cell.count("|") == 5
         and isinstance(grid, list)
         and 0 < len(grid) <= _LONGEST
-        and all(isinstance(arm, str) for arm in grid)
         and baseline in grid
         and isinstance(parameter, str)
-        and parameter in PARAMETERS
         and isinstance(task, str)
+        and all(isinstance(arm, str) and math.isfinite(_place(parameter, arm)) for arm in grid)
     )
+
+
+@lru_cache(4_096)  # the same few arms at every look
+def _place(parameter: str, arm: str) -> float:
+    """An arm's position; nan for what is none."""
+    try:
+        return position(parameter, value_of(parameter, arm))
+    except (ValueError, KeyError, OverflowError):
+        return math.nan
 
 
 def _mend(services: Services, statistics: Mapping[str, CellStatistics]) -> None:
@@ -101,7 +109,7 @@ def _mend(services: Services, statistics: Mapping[str, CellStatistics]) -> None:
 
 
 def _evidence(parameter: str, arm: str, seen: CellStatistics, objective: Mapping[str, float]) -> Evidence:
-    place = position(parameter, value_of(parameter, arm))
+    place = _place(parameter, arm)
     signals = seen.arms.get(arm)
     if not signals:
         return Evidence(place)
