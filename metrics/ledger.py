@@ -29,7 +29,7 @@ _EACH = 0.0005  # and for long lists, so much an item
 _LAST = 2.0  # seconds for the flush at the end
 _SLICE = 10  # outcomes looked at before requests get their turn: about 1 ms at 1,600 characters each
 _INBOX = 5_000  # outcomes with their texts
-_CLAIMS = 500  # feedback items in one round trip
+_CLAIMS = 100  # feedback items in one round trip: as above, requests get their turn in between
 
 
 @dataclass(frozen=True, slots=True)
