@@ -3,9 +3,11 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Set
+from functools import lru_cache
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from metrics.rewards import combine
 from metrics.tally import CellStatistics
@@ -20,11 +22,14 @@ from router.watching import Watch, act
 log = logging.getLogger("setpoint")
 
 BANDIT = "safe_gp"
+Series = tuple[str, str, str, str, str]  # labels of a probability: task, model, turn, parameter, arm
+_META = ("parameter", "grid", "baseline", "task")
+_LONGEST = 100  # arms: a policy has a dozen, and the time of a look grows with their cube
 
 
 async def learn(services: Services) -> None:
     """Recompute allocations every few seconds until cancelled; a failure keeps the last ones and is counted."""
-    me, watch = asyncio.current_task(), Watch()
+    me, watch, shown = asyncio.current_task(), Watch(), frozenset[Series]()
     # Asked, and not only interrupted: a wait inside redis-py can swallow a cancellation on Python 3.11.
     while me is None or not me.cancelling():
         await asyncio.sleep(services.settings.refresh_seconds)
@@ -33,7 +38,8 @@ async def learn(services: Services) -> None:
             policy = services.book.policy
             table = services.pipeline.allocations = await asyncio.to_thread(allocations, policy, statistics)
             found = await asyncio.to_thread(watch.look, policy, statistics, table, monotonic())
-            _show(services, statistics)
+            shown = _show(services, statistics, shown)
+            _mend(services, statistics)
             await act(services.ledger, found)
         except Exception:
             log.warning("allocations could not be computed anew; the last ones stay", exc_info=True)
@@ -77,9 +83,9 @@ def _groups(policy: Policy, statistics: Mapping[str, CellStatistics]) -> Iterabl
 
 def _learnt(policy: Policy, cell: str, seen: CellStatistics) -> _Learnt | None:
     """What is known of a cell; None where what is stored about it makes no sense any more."""
-    parameter, grid, baseline, task = (seen.meta.get(k) for k in ("parameter", "grid", "baseline", "task"))
-    if cell.count("|") != 5 or not isinstance(grid, list) or baseline not in grid or not isinstance(parameter, str):
+    if not _sensible(cell, seen.meta):
         return None
+    parameter, grid, baseline, task = (seen.meta[k] for k in _META)
     adaptation = policy.adaptation_of(str(task))
     if adaptation.mode == "bypass":
         return None
@@ -97,6 +103,8 @@ def _shares(one: _Learnt, member: Member, prior: Prior | None) -> Mapping[str, f
         return {arm: float(arm == one.baseline) for arm in one.grid}
     try:
         p = BANDITS[BANDIT](member.arms, member.baseline, one.adaptation.explore, _seed(one.cell), prior)
+        if not all(map(math.isfinite, p)):
+            raise ValueError("no probabilities")
     except (ValueError, ArithmeticError):
         log.warning("cell %s cannot be allocated; it keeps the policy's value", one.cell)
         return None
@@ -104,24 +112,64 @@ def _shares(one: _Learnt, member: Member, prior: Prior | None) -> Mapping[str, f
     return {arm: round(share, 4) for arm, share in zip(one.grid, p, strict=True)}
 
 
+def _sensible(cell: str, meta: Mapping[str, Any]) -> bool:
+    """Whether this can be what a cell is about. The store may say anything."""
+    parameter, grid, baseline, task = (meta.get(k) for k in _META)
+    return (
+        cell.count("|") == 5
+        and isinstance(grid, list)
+        and 0 < len(grid) <= _LONGEST
+        and baseline in grid
+        and isinstance(parameter, str)
+        and isinstance(task, str)
+        and all(isinstance(arm, str) and math.isfinite(_place(parameter, arm)) for arm in grid)
+    )
+
+
+@lru_cache(4_096)  # the same few arms at every look
+def _place(parameter: str, arm: str) -> float:
+    """An arm's position; nan for what is none."""
+    try:
+        return position(parameter, value_of(parameter, arm))
+    except (ValueError, KeyError, OverflowError):
+        return math.nan
+
+
+@lru_cache(4_096)  # as above
+def _solid(parameter: str, arm: str, baseline: str) -> bool:
+    return solid(parameter, value_of(parameter, arm), value_of(parameter, baseline))
+
+
+def _mend(services: Services, statistics: Mapping[str, CellStatistics]) -> None:
+    """What is stored of a cell and makes no sense is counted, and replaced where a request of this process had the cell."""
+    for cell, seen in statistics.items():
+        if not _sensible(cell, seen.meta):
+            services.instruments.corrupt(1)
+            services.ledger.renew_cell(cell)
+
+
 def _evidence(
     parameter: str, arm: str, baseline: str, seen: CellStatistics, objective: Mapping[str, float]
 ) -> Evidence:
-    value, own = value_of(parameter, arm), value_of(parameter, baseline)
     earned = combine(seen.arms.get(arm, {}), objective)
-    return Evidence(position(parameter, value), *earned, solid=solid(parameter, value, own))
+    return Evidence(_place(parameter, arm), *earned, solid=_solid(parameter, arm, baseline))
 
 
 def _seed(cell: str) -> int:
     return int.from_bytes(hashlib.blake2b(cell.encode(), digest_size=4).digest(), "big")
 
 
-def _show(services: Services, statistics: Mapping[str, CellStatistics]) -> None:
-    """What is served: what was learned, and the control share on top."""
+def _show(services: Services, statistics: Mapping[str, CellStatistics], before: Set[Series]) -> frozenset[Series]:
+    """What is served: what was learned, and the control share on top. What was shown `before` and is gone falls to 0."""
+    shown = set()
     for cell, p in services.pipeline.allocations.cells.items():
         _, task, model, _, turn, parameter = cell.split("|")
         for arm, share in served(services.book.policy, statistics[cell], p).items():
             services.instruments.allocated(task, model, turn, parameter, arm, share)
+            shown.add((task, model, turn, parameter, arm))
+    for gone in before - shown:
+        services.instruments.allocated(*gone, 0.0)
+    return frozenset(shown)
 
 
 def served(policy: Policy, seen: CellStatistics, learned: Mapping[str, float]) -> Mapping[str, float]:
