@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from time import monotonic
 
+from metrics.instruments import Instruments
 from metrics.rewards import combine
 from metrics.tally import CellStatistics
 from policies.allocation import Allocations, shares
@@ -13,6 +14,7 @@ from policies.arms import Grid, position, value_of
 from policies.bandits import BANDITS, Evidence
 from policies.policy import Policy
 from router.services import Services
+from router.settled import settled_arms
 from router.watching import Watch, act
 
 log = logging.getLogger("setpoint")
@@ -22,30 +24,37 @@ BANDIT = "safe_gp"
 
 async def learn(services: Services) -> None:
     """Recompute allocations every few seconds until cancelled; a failure keeps the last ones and is counted."""
-    me, watch = asyncio.current_task(), Watch()
+    me, watch, before = asyncio.current_task(), Watch(), None
     # Asked, and not only interrupted: a wait inside redis-py can swallow a cancellation on Python 3.11.
     while me is None or not me.cancelling():
         await asyncio.sleep(services.settings.refresh_seconds)
         try:
             statistics = await services.ledger.statistics()
             policy = services.book.policy
-            table = services.pipeline.allocations = await asyncio.to_thread(allocations, policy, statistics)
+            table = await asyncio.to_thread(allocations, policy, statistics, before)
+            services.pipeline.allocations = before = table
             found = await asyncio.to_thread(watch.look, policy, statistics, table, monotonic())
-            _show(services, statistics)
+            show(services.instruments, policy, statistics, table)
             await act(services.ledger, found)
         except Exception:
             log.warning("allocations could not be computed anew; the last ones stay", exc_info=True)
             services.instruments.learning_failed()
 
 
-def allocations(policy: Policy, statistics: Mapping[str, CellStatistics]) -> Allocations:
-    """The probabilities of all cells. Depends on nothing but the arguments, so replicas that see the same agree."""
+def allocations(
+    policy: Policy, statistics: Mapping[str, CellStatistics], before: Allocations | None = None
+) -> Allocations:
+    """The probabilities of all cells. Depends on nothing but the arguments, so replicas that see the same agree.
+
+    `before`: the last ones, of which those that have settled are kept in mind; who has none goes by what is stored.
+    """
     cells = {}
     for cell, seen in sorted(statistics.items()):
         if (p := _cell(policy, cell, seen)) is not None:
             cells[cell] = p
-    digest = hashlib.blake2b(repr([(c, sorted(p.items())) for c, p in cells.items()]).encode(), digest_size=8)
-    return Allocations(digest.hexdigest(), cells)
+    found = settled_arms(policy, statistics, cells, before)
+    told = repr(([(c, sorted(p.items())) for c, p in cells.items()], sorted(found.items())))
+    return Allocations(hashlib.blake2b(told.encode(), digest_size=8).hexdigest(), cells, found)
 
 
 def _cell(policy: Policy, cell: str, seen: CellStatistics) -> Mapping[str, float] | None:
@@ -81,12 +90,18 @@ def _seed(cell: str) -> int:
     return int.from_bytes(hashlib.blake2b(cell.encode(), digest_size=4).digest(), "big")
 
 
-def _show(services: Services, statistics: Mapping[str, CellStatistics]) -> None:
-    """What is served: what was learned, and the control share on top."""
-    for cell, p in services.pipeline.allocations.cells.items():
-        _, task, model, _, turn, parameter = cell.split("|")
-        for arm, share in served(services.book.policy, statistics[cell], p).items():
-            services.instruments.allocated(task, model, turn, parameter, arm, share)
+def show(
+    instruments: Instruments, policy: Policy, statistics: Mapping[str, CellStatistics], table: Allocations
+) -> None:
+    """What is served: what was learned, and the control share on top. A parameter's cells beside several arms share their
+    labels; the one that requests get to has the last word."""
+    for cell, p in sorted(table.cells.items(), key=lambda item: table.leads_to(item[0])):
+        _, task, model, _, turn, _ = cell.split("|")
+        seen = statistics[cell]
+        parameter, baseline = str(seen.meta["parameter"]), seen.meta["baseline"]
+        own = {arm: float(arm == baseline) for arm in p}
+        for arm, share in (served(policy, seen, p) if table.leads_to(cell) else own).items():
+            instruments.allocated(task, model, turn, parameter, arm, share)
 
 
 def served(policy: Policy, seen: CellStatistics, learned: Mapping[str, float]) -> Mapping[str, float]:
