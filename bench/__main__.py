@@ -7,7 +7,16 @@ import sys
 import time
 
 # Throughput goes first: it wants a quiet machine.
-BENCHES = ("throughput", "classifier", "robustness", "user_tasks", "learning", "learning.cost", "learning.http")
+BENCHES = (
+    "throughput",
+    "classifier",
+    "robustness",
+    "user_tasks",
+    "learning",
+    "learning.two",
+    "learning.cost",
+    "learning.http",
+)
 
 
 def main(arguments: list[str]) -> int:
