@@ -9,8 +9,8 @@ from functools import lru_cache
 from time import monotonic
 from typing import Any
 
-from metrics.rewards import combine
-from metrics.tally import CellStatistics
+from metrics.rewards import balanced, combine
+from metrics.tally import CellStatistics, Tally
 from policies.allocation import Allocations, shares
 from policies.arms import Grid, position, value_of
 from policies.bandits import BANDITS, Evidence
@@ -66,7 +66,8 @@ def _cell(policy: Policy, cell: str, seen: CellStatistics) -> Mapping[str, float
     if seen.held:
         return {str(arm): float(arm == baseline) for arm in grid}
     try:
-        evidence = [_evidence(parameter, str(arm), seen, adaptation.objective) for arm in grid]
+        arms = balanced(seen.arms)
+        evidence = [_evidence(parameter, str(arm), arms, adaptation.objective) for arm in grid]
         p = BANDITS[BANDIT](evidence, grid.index(baseline), adaptation.explore, _seed(cell))
         if not all(map(math.isfinite, p)):
             raise ValueError("no probabilities")
@@ -108,9 +109,11 @@ def _mend(services: Services, statistics: Mapping[str, CellStatistics]) -> None:
             services.ledger.renew_cell(cell)
 
 
-def _evidence(parameter: str, arm: str, seen: CellStatistics, objective: Mapping[str, float]) -> Evidence:
+def _evidence(
+    parameter: str, arm: str, arms: Mapping[str, Mapping[str, Tally]], objective: Mapping[str, float]
+) -> Evidence:
     place = _place(parameter, arm)
-    signals = seen.arms.get(arm)
+    signals = arms.get(arm)
     if not signals:
         return Evidence(place)
     earned = combine(signals, objective)

@@ -34,3 +34,20 @@ def test_while_paused_every_cell_gets_the_policys_own_value() -> None:
 @pytest.mark.parametrize("meta", [{}, META | {"baseline": "0.9"}, META | {"grid": 7}])
 def test_a_held_cell_that_makes_no_sense_has_no_allocation(meta: dict[str, object]) -> None:
     assert CELL not in allocations(POLICY, {CELL: CellStatistics(meta, {}, paused=True)}).cells
+
+
+def test_what_people_dislike_is_left_also_where_every_answer_was_whole() -> None:
+    def arm(mean: float, labels: float) -> dict[str, Tally]:
+        answers = 10 * labels
+        return {"thumbs": Tally(labels, labels * mean, labels * mean), "repetition": Tally(answers, answers, answers)}
+
+    seen = CellStatistics(META, {"0.1": arm(0.55, 60), "0.3": arm(0.7, 300), "0.5": arm(0.55, 60)})
+    assert allocations(POLICY, {CELL: seen}).cells[CELL]["0.3"] > 0.9
+
+
+@pytest.mark.parametrize(
+    "more", [{"grid": ["hot", "0.3"]}, {"parameter": []}, {"parameter": "heat"}, {"task": None}, {"grid": []}]
+)
+def test_meta_that_is_none_has_no_allocation(more: dict[str, object]) -> None:
+    seen = CellStatistics(META | more, {"0.3": {"thumbs": Tally(9, 5, 5)}})
+    assert allocations(POLICY, {CELL: seen}).cells == {}
