@@ -13,9 +13,10 @@ from metrics.tally import Pause, Tally
 _TYPES: tuple[type | tuple[type, ...], ...] = (
     str, str, str, str, int, (str, type(None)), (str, type(None)), (str, type(None)),
     (int, float), str, str, (str, type(None)), bool, (int, float), (str, type(None)), bool,
-    (str, type(None)), (str, type(None)),
+    (str, type(None)), (str, type(None)), (str, type(None)), (dict, type(None)), (str, type(None)),
 )  # fmt: skip
-_LATER = 4  # fields at the end that older records lack, all or some of them
+_ODDS = 19  # where they stand
+_LATER = 7  # fields at the end that older records lack, all or some of them
 
 
 def dumps(value: Any) -> str:
@@ -33,6 +34,7 @@ def pack(r: DecisionRecord) -> str:
     values = (
         r.tenant, r.task, r.model, r.upstream, r.turn, r.cell, r.parameter, r.arm,
         r.propensity, r.mode, r.policy, r.session, r.effective, r.at, r.features, r.declared, r.live, r.shadow,
+        r.table, r.odds, r.sticky,
     )  # fmt: skip
     return dumps(values)
 
@@ -44,7 +46,13 @@ def unpack(decision: str, text: str) -> DecisionRecord | None:
         return None
     if not all(isinstance(v, t) for v, t in zip(values, _TYPES, strict=False)):
         return None
+    if len(values) > _ODDS and not _are_odds(values[_ODDS]):
+        return None
     return DecisionRecord(decision, *values)
+
+
+def _are_odds(found: dict[str, Any] | None) -> bool:
+    return found is None or all(isinstance(p, int | float) and 0 < p <= 1 for p in found.values())
 
 
 def pack_label(task: str, features: str) -> str:

@@ -11,7 +11,7 @@ from policies.policy import Adaptation
 UNSET_ARM = "unset"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # told apart by identity: `grid` makes each of them once
 class Grid:
     """The arms open to one request, in order, and which of them is the policy's own value."""
 
@@ -88,6 +88,14 @@ def nearest(parameter: str, value: Value | None, among: tuple[Value | None, ...]
 @lru_cache(4_096)  # as for grids
 def _positions(parameter: str, values: tuple[Value | None, ...]) -> tuple[float, ...]:
     return tuple(position(parameter, v) for v in values)
+
+
+def solid(parameter: str, arm: Value | None, baseline: Value | None) -> bool:
+    """Whether answers are known not to fall apart at an arm: it lies no further out than the parameter's edge or the policy's own."""
+    edge = PARAMETERS[parameter].edge
+    if edge is None:
+        return False
+    return position(parameter, arm) <= max(edge, position(parameter, baseline))
 
 
 def position(parameter: str, value: Value | None) -> float:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from policies.context import Mode
+from policies.document import Sticky
 from policies.parameters import Value
 from policies.wire import Edit
 
@@ -39,7 +40,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """The arm of a decision. `propensity` is the probability with which this very arm was drawn."""
+    """The arm of a decision. `propensity` is the probability with which this very arm was drawn.
+
+    `odds` are the shares of all arms that could be drawn, and `table` the version of the allocation that they come from;
+    `sticky` says what the draw was keyed on, the session or the request.
+    """
 
     cell: str
     parameter: str
@@ -48,6 +53,9 @@ class Draw:
     baseline: str
     grid: tuple[str, ...]
     explored: bool
+    odds: Mapping[str, float] = field(default_factory=dict)
+    table: str = "0"
+    sticky: Sticky = "session"
 
 
 @dataclass(frozen=True, slots=True)

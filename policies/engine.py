@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from policies import arms
-from policies.allocation import Allocations, draw
+from policies.allocation import Allocations, alone, draw, unit_of
 from policies.blending import Candidate, blend, likely
 from policies.capability import Capabilities, Target
 from policies.context import Context, Mode
@@ -131,8 +131,9 @@ class Engine:
             grid = arms.grid(parameter, values, baseline, bounds, honoured)
             cell = arms.cell_of(context, adaptation, parameter, thinking)
             if mode == "observe":
-                return Draw(cell, parameter, grid.baseline, 1.0, grid.baseline, tuple(grid.values), explored=False)
-            drawn = draw(cell, grid, allocations, adaptation.control, context.unit)
+                return alone(cell, grid, allocations.version, adaptation.sticky)
+            unit = unit_of(adaptation.sticky, context.tenant, context.session, context.id)
+            drawn = draw(cell, grid, allocations, adaptation.control, unit, adaptation.sticky)
             if drawn.explored:
                 ladder.put(
                     "arm",
