@@ -10,8 +10,8 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from metrics.instruments import Instruments
-from metrics.rewards import combine
-from metrics.tally import CellStatistics
+from metrics.rewards import balanced, combine
+from metrics.tally import CellStatistics, Tally
 from policies.allocation import Allocations, shares
 from policies.arms import Grid, position, solid, value_of
 from policies.bandits import BANDITS, Evidence, Prior
@@ -101,7 +101,10 @@ def _learnt(policy: Policy, cell: str, seen: CellStatistics) -> _Learnt | None:
         return None
     arms = [str(arm) for arm in grid]
     try:
-        evidence = [_evidence(parameter, arm, str(baseline), seen, adaptation.objective) for arm in arms]
+        toned = balanced(seen.arms)
+        evidence = [_evidence(parameter, arm, str(baseline), toned, adaptation.objective) for arm in arms]
+        if not all(map(math.isfinite, (x for one in evidence for x in (one.n, one.mean, one.variance)))):
+            raise ValueError("no finite evidence")  # which would spoil what other cells learn from it, too
     except (ValueError, KeyError, ArithmeticError):
         log.warning("the statistics of cell %s make no sense; it keeps the policy's value", cell)
         return None
@@ -159,9 +162,9 @@ def _mend(services: Services, statistics: Mapping[str, CellStatistics]) -> None:
 
 
 def _evidence(
-    parameter: str, arm: str, baseline: str, seen: CellStatistics, objective: Mapping[str, float]
+    parameter: str, arm: str, baseline: str, arms: Mapping[str, Mapping[str, Tally]], objective: Mapping[str, float]
 ) -> Evidence:
-    earned = combine(seen.arms.get(arm, {}), objective)
+    earned = combine(arms.get(arm, {}), objective)
     return Evidence(_place(parameter, arm), *earned, solid=_solid(parameter, arm, baseline))
 
 
