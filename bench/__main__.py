@@ -7,7 +7,10 @@ import sys
 import time
 
 # Throughput goes first: it wants a quiet machine.
-BENCHES = ("throughput", "classifier", "robustness", "user_tasks", "learning", "learning.cost", "learning.http")
+BENCHES = (
+    "throughput", "classifier", "robustness", "user_tasks", "learning", "learning.pooled", "learning.two", "learning.cost",
+    "learning.http", "learning.exactly_once", "learning.faults", "learning.rate",
+)  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:

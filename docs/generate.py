@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from metrics.signals import SIGNALS
 from policies.blending import DIGITS, LEAST
 from policies.conditions import CONDITIONS
 from policies.decision import RUNGS
+from policies.document import Adapt
 from policies.parameters import PARAMETERS
+from policies.policy import Adaptation
 from policies.schedule import SHAPES
 from policies.schema import schema
 from router.cli import main as commands
@@ -58,6 +60,7 @@ def policy() -> str:
         "- `[0.9, 0.5, 0.1]` or `{values: [...], by: attempt}`: one value a turn; the last one stays\n"
         + "".join(f"- `{{{s}: [0.9, 0.3], over: 4}}`: from the first to the second value over so many turns\n" for s in SHAPES)
         + _blending()
+        + _learning()
         + "\n## Conditions of rules\n\n" + ", ".join(f"`{c}`" for c in CONDITIONS)
         + ". All keys of a `when` must hold; of a list one is enough. Numbers take `3` or `{min: 2, max: 5}`.\n"
         + "\n## The ladder\n\n" + " → ".join(RUNGS) + ". Each rung stands above the one before; bounds and capability are never crossed.\n"
@@ -107,7 +110,7 @@ def http() -> str:
             "defaults; any other is answered 400 `unknown_task`, with those that are known; answer: the task",
         ),
         ("`x-setpoint-mode`", "request: `bypass` (untouched), `observe` or `apply`"),
-        ("`x-setpoint-session`", "request: what draws are kept together by"),
+        ("`x-setpoint-session`", "request: the conversation; it keeps its arms (`adapt.sticky`)"),
         ("`x-setpoint-decision`", "answer: the id for feedback"),
         ("`x-setpoint-confidence`", "answer: of the task, 0 to 1"),
         ("`x-setpoint-turn`", "answer: the n-th user message"),
@@ -181,6 +184,23 @@ the verdict's task and its runners-up, or the runners-up alone where it abstaine
 - Where a parameter has arms, a mean that is nearest to the task's own value stays that value and is learned from; a request with any
   other mean is neither tried on nor learned from.
 """
+
+
+def _learning() -> str:
+    return f"""
+## Learning
+
+`adapt` at the top of a file holds for the whole policy, `tasks.<task>.adapt` for the requests of that task.
+
+{table(("key", "default", "what it is"), _adapt())}"""
+
+
+def _adapt() -> Iterator[Sequence[object]]:
+    plain = Adaptation()
+    for name, field in Adapt.model_fields.items():
+        default = getattr(plain, name)
+        shown = ", ".join(f"{k}: {v:g}" for k, v in default.items()) if isinstance(default, Mapping) else default
+        yield f"`{name}`", f"`{str(shown).lower()}`" if shown != "" else "none", field.description or ""
 
 
 def _limits(low: float | None, high: float | None) -> str:

@@ -111,6 +111,7 @@ def weighed(cells: Mapping[str, CellStatistics]) -> dict[str, CellStatistics]:
 
 
 def weights_of(cells: Sequence[CellStatistics]) -> dict[str, float]:
-    """By observed signal, of cells that are taken together; only where there are pairs."""
-    seen = ((signal, pooled(cells, signal)) for signal in CONTROLS)
+    """By observed signal of quality, of cells that are taken together; only where there are pairs."""
+    rewards = (signal for signal in CONTROLS if SIGNALS[signal].group == "quality")
+    seen = ((signal, pooled(cells, signal)) for signal in rewards)
     return {signal: worth(found, SIGNALS[signal].weight) for signal, found in seen if found.n > 0}

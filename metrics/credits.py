@@ -30,6 +30,11 @@ class Grant:
     seen: tuple[tuple[str, float], ...] = ()
 
 
+def number_of(stored: Any) -> int:
+    """A writer's progress; 0 for none, and for what is none."""
+    return int(stored) if str(stored).isdecimal() else 0
+
+
 class Credits(Door):
     """Promises: each (decision, signal) and each (session, signal) earns once, whoever sends it and how often."""
 
@@ -42,7 +47,8 @@ class Credits(Door):
         if cells:
             pipe.sadd(keys.CELLS, *cells)
         self._progress(pipe, writer, number)
-        replies = await self._run(pipe)
+        *replies, before, _ = await self._run(pipe)
+        self.before = number_of(before)
         self.corrupt += sum(max(r or 0, 0) for r in replies[: sum(calls)])
         new = []
         for count in calls:
@@ -118,6 +124,8 @@ class Credits(Door):
 
     @staticmethod
     def _progress(pipe: Any, writer: str, number: int) -> None:
+        # Two commands: SET with GET would leave a key of another type as it is.
+        pipe.get(keys.progress(writer))
         pipe.set(keys.progress(writer), number, ex=MARKER)
 
 

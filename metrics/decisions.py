@@ -16,7 +16,8 @@ class Decisions(Door):
         """Records by decision id or completion id; those that are not there are left out."""
         wanted = list(dict.fromkeys(ids))
         pipe = self._pipe()
-        days = range(int(now) // keys.DAY, int(now - self.window) // keys.DAY - 1, -1)
+        # From tomorrow on: another replica's clock may be ahead of ours, and ours may have been set back.
+        days = range(int(now) // keys.DAY + 1, int(now - self.window) // keys.DAY - 1, -1)
         others = [i for i in wanted if not i.startswith("dec_")]
         for completion in others:
             for day in days:

@@ -29,7 +29,7 @@ _INTERVAL = 0.5  # seconds between flushes
 _PATIENCE = 0.05  # seconds that a feedback request waits for the store
 _EACH = 0.0005  # and for long lists, so much an item
 _LAST = 2.0  # seconds for the flush at the end
-_CLAIMS = 500  # feedback items in one round trip
+_CLAIMS = 100  # feedback items in one round trip: requests get their turn in between
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,14 @@ class Ledger:
         instruments: Instruments,
         *,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
         limit: int = 50_000,
         feedback_limit: int = 10_000,
     ) -> None:
         self._store = store
         self._instruments = instruments
         self._clock = clock
+        self._steady = steady  # for how long something takes or may take: the other one may be set back and forth
         self._shed = 0
         self._outbox = Outbox(f"{os.getpid()}-{base36(int.from_bytes(os.urandom(8), 'big'))}", limit, self._drop)
         self._queue = Queue(feedback_limit, self._drop)
@@ -66,10 +68,10 @@ class Ledger:
         self._lock = asyncio.Lock()
         self._statistics: Mapping[str, CellStatistics] = {}
         self.paused: Pause | None = None  # the kill switch as it was last read
-        self._health = Health(instruments, clock)
+        self._health = Health(instruments, steady)
         self._checked = False  # whether the layout of the store that we are connected to is ours
         self._corrupt = 0
-        self.settling = Settling(store, instruments, self._outbox, self._inbox, recent, clock)
+        self.settling = Settling(store, instruments, self._outbox, self._inbox, recent, clock, steady, self._resend)
 
     @property
     def state(self) -> StoreState:
@@ -111,6 +113,10 @@ class Ledger:
     def register_cell(self, cell: str, meta: Mapping[str, Any]) -> None:
         """Tells other replicas what a cell is about: its parameter, grid, baseline. Any JSON; cheap when unchanged."""
         self._outbox.cell(cell, meta)
+
+    def renew_cell(self, cell: str) -> None:
+        """Tells it again: what the store says of the cell makes no sense. Nothing where no request of this process had it."""
+        self._outbox.renew(cell)
 
     async def statistics(self) -> Mapping[str, CellStatistics]:
         """All cells as all replicas know them; the last known ones while the store is away."""
@@ -194,18 +200,26 @@ class Ledger:
         self._instruments.store(up=self._health.up, buffered=self._buffered)
 
     async def _flush(self) -> None:
-        number = await self._store.begin(self._outbox.writer)
-        self._checked = True
-        if lost := self._outbox.lost(number):
-            for sent in lost:
-                await self._send(sent)
-            self._outbox.resent(self._clock())
+        await self._begin()
         while batch := self._outbox.next_batch():
             await self._store.write(batch)
-            self._outbox.confirmed(batch, self._clock())
+            await self._resend(self._store.before)
+            self._outbox.confirmed(batch, self._steady())
         for claims in self._queue.take(_CLAIMS):
             await self._settle_queued(claims)
-        self._outbox.settle(self._clock())
+        self._outbox.settle(self._steady())
+
+    async def _begin(self) -> None:
+        number = await self._store.begin(self._outbox.writer)
+        self._checked = True
+        await self._resend(number)
+
+    async def _resend(self, number: int) -> None:
+        """Sends again what the store lost, given the number of the last write that it had."""
+        if self._outbox.behind(number):
+            for sent in self._outbox.lost():
+                await self._send(sent)
+            self._outbox.resent(self._steady())
 
     async def _send(self, sent: "Batch | tuple[int, Sequence[Grant | Episode]]") -> None:
         if isinstance(sent, Batch):
@@ -215,8 +229,7 @@ class Ledger:
 
     async def _check(self) -> None:
         if not self._checked:
-            await self._store.begin(self._outbox.writer)
-            self._checked = True
+            await self._begin()
 
     async def _marked(self, mark: Callable[[], Awaitable[bool]]) -> bool:
         """What a mark came to; False while the store is away, or of a newer version. Never raises."""

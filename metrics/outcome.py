@@ -1,5 +1,6 @@
 """What happened to one request, and what was said about it later."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,8 @@ class DecisionRecord:
     `propensity` is the probability with which `arm` was drawn; `at` is in unix seconds. `features` are what the classifier
     needs to learn from a correction, None unless the operator wants that; `declared` says that the app gave the task.
     `live` and `shadow` are what the classifiers said, as `task@digest`; None where they were not asked, or not yet.
+    `table` is the version of the allocation that `odds` come from: the share of each arm that could be drawn, as it was drawn
+    with. `sticky` says what the draw was keyed on, `session` (where there is one) or `request`. None where nothing was drawn.
     `observed` are the rewards of observed signals that are held against explicit ones; None before the answer was looked at.
     """
 
@@ -38,6 +41,9 @@ class DecisionRecord:
     declared: bool = False
     live: str | None = None
     shadow: str | None = None
+    table: str | None = None
+    odds: Mapping[str, float] | None = None
+    sticky: str | None = None
     observed: tuple[tuple[str, float], ...] | None = None
 
     @property

@@ -13,9 +13,10 @@ from metrics.tally import Pause, Tally
 _TYPES: tuple[type | tuple[type, ...], ...] = (
     str, str, str, str, int, (str, type(None)), (str, type(None)), (str, type(None)),
     (int, float), str, str, (str, type(None)), bool, (int, float), (str, type(None)), bool,
-    (str, type(None)), (str, type(None)), (dict, type(None)),
+    (str, type(None)), (str, type(None)), (str, type(None)), (dict, type(None)), (str, type(None)), (dict, type(None)),
 )  # fmt: skip
-_LATER = 5  # fields at the end that older records lack, all or some of them
+_ODDS, _OBSERVED = 19, 21  # where they stand
+_LATER = 8  # fields at the end that older records lack, all or some of them
 
 
 def dumps(value: Any) -> str:
@@ -33,7 +34,7 @@ def pack(r: DecisionRecord) -> str:
     values = (
         r.tenant, r.task, r.model, r.upstream, r.turn, r.cell, r.parameter, r.arm,
         r.propensity, r.mode, r.policy, r.session, r.effective, r.at, r.features, r.declared, r.live, r.shadow,
-        None if r.observed is None else {signal: round(x, 3) for signal, x in r.observed},
+        r.table, r.odds, r.sticky, None if r.observed is None else {signal: round(x, 3) for signal, x in r.observed},
     )  # fmt: skip
     return dumps(values)
 
@@ -45,9 +46,15 @@ def unpack(decision: str, text: str) -> DecisionRecord | None:
         return None
     if not all(isinstance(v, t) for v, t in zip(values, _TYPES, strict=False)):
         return None
-    if len(values) == len(_TYPES):
-        values[-1] = _observed(values[-1])
+    if len(values) > _ODDS and not _are_odds(values[_ODDS]):
+        return None
+    if len(values) > _OBSERVED:
+        values[_OBSERVED] = _observed(values[_OBSERVED])
     return DecisionRecord(decision, *values)
+
+
+def _are_odds(found: dict[str, Any] | None) -> bool:
+    return found is None or all(isinstance(p, int | float) and 0 < p <= 1 for p in found.values())
 
 
 def _observed(found: dict[str, Any] | None) -> tuple[tuple[str, float], ...] | None:

@@ -1,7 +1,7 @@
 """Settling: feedback finds its decision, is judged, and is credited."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from metrics.claims import Claim
@@ -30,6 +30,8 @@ class Settling:
         inbox: Inbox,
         recent: Recent,
         clock: Callable[[], float],
+        steady: Callable[[], float],
+        resend: Callable[[int], Awaitable[None]],
     ) -> None:
         self._store = store
         self._instruments = instruments
@@ -37,6 +39,8 @@ class Settling:
         self._looked_at = inbox.looked_at
         self._recent = recent
         self._clock = clock
+        self._steady = steady
+        self._resend = resend  # what the store lost, given the number of the last write that it had
         # Told of every decision whose task a feedback item names, once.
         self.labelled: Callable[[DecisionRecord, str], None] = lambda record, task: None
 
@@ -52,14 +56,14 @@ class Settling:
             if one.episode is not None:
                 continue
             record = ids.get(one.item.id)
-            results[n] = one.standing(record) if record else one.unfound(now)
+            results[n] = one.standing(record) if record else one.unfound(now, self._steady())
             if record is not None and results[n] is None:
                 value = one.reward if record.learns else None
                 grants.append(
                     (n, Grant(record, one.item.signal, one.item.value, value, comparable(record, one.item.at)))
                 )
         for (n, one, episode), found in zip(said, opened, strict=True):
-            results[n] = _judged(one, found, now)
+            results[n] = _judged(one, found, now, self._steady())
             if found.due(now):
                 meant = replace(episode, at=found.at, reward=found.reward, token=found.token)
                 shares = tuple(r for i in found.ids if (r := ids.get(i)) and meant.concerns(r))
@@ -86,7 +90,8 @@ class Settling:
         number = self._outbox.next_number()
         only = [grant for _, grant in grants]
         new = await self._store.credit(only, self._outbox.writer, number)
-        self._outbox.confirmed((number, only), self._clock())
+        await self._resend(self._store.before)
+        self._outbox.confirmed((number, only), self._steady())
         for (n, grant), fresh in zip(grants, new, strict=True):
             results[n] = results[n] or ("credited" if fresh else "duplicate")
             if isinstance(grant, Episode):
@@ -110,11 +115,11 @@ class Settling:
             self._instruments.learning_failed()
 
 
-def _judged(claim: Claim, found: Opened, now: float) -> Credit | None:
+def _judged(claim: Claim, found: Opened, now: float, steady: float) -> Credit | None:
     """What to say of a session; None for one that may still turn up, or waits for what other replicas have not written yet."""
     assert claim.episode is not None
     if found.state != "open":
-        return claim.unfound(now) if found.state == "unknown" else "late"
+        return claim.unfound(now, steady) if found.state == "unknown" else "late"
     if found.token != claim.episode.token:
         return "duplicate"
     claim.due = found.at + DUE

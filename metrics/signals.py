@@ -172,8 +172,8 @@ _TABLE: tuple[Signal, ...] = (
     Signal(
         "truncated",
         "observed",
-        "quality",
-        0.5,
+        "guardrail",
+        1.0,
         0,
         "flag",
         "The answer was cut off by max_tokens (0); not judged for tasks that want a label.",
@@ -217,8 +217,8 @@ _TABLE: tuple[Signal, ...] = (
 )
 
 SIGNALS: Mapping[str, Signal] = MappingProxyType({s.name: s for s in _TABLE})
-# Observed beside explicit ratings, and weighed by how far they move with them.
-CONTROLS: tuple[str, ...] = tuple(s.name for s in _TABLE if s.source == "observed" and s.group == "quality")
+# Held against explicit ratings; those of quality are weighed by how far they move with them.
+CONTROLS: tuple[str, ...] = ("json_valid", "repetition", "truncated", "regenerate")
 EXPLICIT: tuple[str, ...] = tuple(s.name for s in _TABLE if s.source == "explicit")
 
 

@@ -10,16 +10,16 @@ from typing import Any
 from metrics import keys, records, scripts
 from metrics.connect import Client
 from metrics.correlation import weighed
-from metrics.credits import CORRECTED, MARKER, Credits
+from metrics.credits import CORRECTED, MARKER, Credits, number_of
 from metrics.decisions import Decisions
 from metrics.door import WINDOW
-from metrics.errors import SchemaError
+from metrics.errors import SchemaError, StoreError
 from metrics.marks import Marks
 from metrics.outcome import DecisionRecord
 from metrics.tally import CellStatistics, Pause, Slot, Tally, decay, epoch_of
 
 SCHEMA = 1
-_CELLS_AT_ONCE = 200
+_CELLS_AT_ONCE = 25  # 2 ms to read
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Store(Decisions, Credits, Marks):
     def __init__(self, where: "str | Client", *, window: int = WINDOW, timeout: float = 0.5) -> None:
         super().__init__(where, window=window, timeout=timeout)
         self.paused: Pause | None = None  # the kill switch as `statistics` last read it
+        self.before = 0  # number of the writer's write before its last one, as the server had it; 0 for none
 
     async def ping(self) -> None:
         """Raises StoreError when Redis does not answer."""
@@ -64,7 +65,7 @@ class Store(Decisions, Credits, Marks):
                 f"store: {keys.SCHEMA} is {schema!r} and this Setpoint writes {SCHEMA}: upgrade it, or give it another "
                 "store or database; until then it reads and learns nothing"
             )
-        return int(number) if str(number).isdecimal() else 0
+        return number_of(number)
 
     async def write(self, batch: Batch) -> None:
         """Adds a batch. In doubt (StoreError) send the same one again: what is there already is not added twice."""
@@ -90,8 +91,8 @@ class Store(Decisions, Credits, Marks):
             )
         self._progress(pipe, batch.writer, batch.number)
         replies = await self._run(pipe)
-        first = len(replies) - 1 - len(groups)
-        self.corrupt += sum(max(r or 0, 0) for r in replies[first:-1])
+        self.before = number_of(replies[-2])
+        self.corrupt += sum(max(r or 0, 0) for r in replies[-2 - len(groups) : -2])
 
     async def statistics(self, now: float) -> dict[str, CellStatistics]:
         """All cells, decayed to `now`: the sums of this epoch and of the one before; observed signals weighed by task."""
@@ -99,7 +100,10 @@ class Store(Decisions, Credits, Marks):
         pipe.smembers(keys.CELLS)
         pipe.get(keys.PAUSED)
         members, paused = await self._run(pipe)
-        cells = sorted(members or ())
+        if members is None:
+            await self._delete(keys.CELLS)
+            raise StoreError(f"store: {keys.CELLS} was no set; it is made anew with the next rewards")
+        cells = sorted(members)
         self.paused = None if paused is None else self._understood(records.unpack_pause(paused), Pause())
         out: dict[str, CellStatistics] = {}
         for start in range(0, len(cells), _CELLS_AT_ONCE):

@@ -1,23 +1,48 @@
 """Allocations: how much of a cell's traffic each arm gets, and the one place where chance decides."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from policies.arms import Grid
+from policies.arms import Grid, origin
 from policies.decision import Draw
+from policies.document import Sticky
+from policies.race import winner
+
+WHOLE = 1_000_000  # a share is a whole number of millionths: its text is short and says it exactly
+MOST_KEPT = 4_096
 
 
 @dataclass(frozen=True, slots=True)
 class Allocations:
-    """All cells' probabilities by arm, swapped in whole; immutable."""
+    """All cells' probabilities by arm, swapped in whole; immutable but for what it can compute again.
+
+    `settled`: the arm at which a cell has settled, so that the next parameter is tuned beside it.
+    """
 
     version: str = "0"
     cells: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    settled: Mapping[str, str] = field(default_factory=dict)
+    _odds: dict[tuple[str, Grid, float], Mapping[str, float]] = field(default_factory=dict, compare=False, repr=False)
+
+    def leads_to(self, cell: str) -> bool:
+        """Whether requests get to a cell: those it goes on from have settled where it was learned."""
+        before = origin(cell)
+        return before is None or (self.settled.get(before[0]) == before[1] and self.leads_to(before[0]))
+
+    def odds(self, cell: str, grid: Grid, control: float) -> Mapping[str, float]:
+        """The arms open to a request that have a share of their cell, and the share."""
+        key = (cell, grid, control)
+        found = self._odds.get(key)
+        if found is None:
+            if len(self._odds) >= MOST_KEPT:
+                self._odds.clear()
+            split = shares(self.cells.get(cell), grid, control)
+            found = self._odds[key] = {arm: share for arm, share in split.items() if share > 0}
+        return found
 
 
 def shares(learned: Mapping[str, float] | None, grid: Grid, control: float) -> dict[str, float]:
-    """The probability of each arm open to this request; sums to 1.
+    """The probability of each arm open to this request, in whole millionths; sums to 1.
 
     The share `control` stays with the policy's own value for ever. Arms that this request's bounds exclude lose their
     share to the others in proportion.
@@ -26,25 +51,31 @@ def shares(learned: Mapping[str, float] | None, grid: Grid, control: float) -> d
     total = sum(open_arms.values())
     if not 0.0 < total < float("inf"):
         return {grid.baseline: 1.0}
-    p = {arm: (1 - control) * (share / total) for arm, share in open_arms.items()}
-    p[grid.baseline] += control
-    return p
+    scale = (1 - control) * WHOLE
+    parts = {arm: int(share / total * scale + 0.001) for arm, share in open_arms.items()}
+    parts[grid.baseline] += WHOLE - sum(parts.values())
+    return {arm: part / WHOLE for arm, part in parts.items()}
 
 
-def draw(cell: str, grid: Grid, allocations: Allocations, control: float, unit: str) -> Draw:
-    """The arm of a unit: the same unit gets the same arm for as long as the allocation stands."""
-    p = shares(allocations.cells.get(cell), grid, control)
-    point = uniform(unit, cell, allocations.version)
-    arm, propensity = grid.baseline, p[grid.baseline]
-    for name, share in p.items():
-        point -= share
-        if point < 0:
-            arm, propensity = name, share
-            break
-    return Draw(cell, grid.parameter, arm, propensity, grid.baseline, tuple(grid.values), arm != grid.baseline)
+def draw(
+    cell: str, grid: Grid, allocations: Allocations, control: float, unit: str, sticky: Sticky = "session"
+) -> Draw:
+    """The arm of a unit: it keeps it from table to table, and from cell to cell, until the arm's share shrinks beside another's.
+
+    So the units of one cell are drawn as its shares say, and are not independent of what they drew in another cell.
+    """
+    odds = allocations.odds(cell, grid, control)
+    arm = winner(odds, unit)
+    own, table = grid.baseline, allocations.version
+    return Draw(cell, grid.parameter, arm, odds[arm], own, tuple(grid.values), arm != own, odds, table, sticky)
 
 
-def uniform(*parts: str) -> float:
-    """A number in [0, 1) that depends on nothing but its arguments, so that a logged draw can be computed again."""
-    digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
+def alone(cell: str, grid: Grid, table: str, sticky: Sticky = "session") -> Draw:
+    """The policy's own value, where nothing may be tried."""
+    own = grid.baseline
+    return Draw(cell, grid.parameter, own, 1.0, own, tuple(grid.values), False, {own: 1.0}, table, sticky)
+
+
+def unit_of(sticky: Sticky, tenant: str, session: str | None, decision: str) -> str:
+    """What a draw is keyed on: the tenant's session where the policy keeps sessions together, else the decision's id."""
+    return f"{tenant}\0{session}" if session and sticky == "session" else decision

@@ -11,7 +11,7 @@ from policies.policy import Adaptation
 UNSET_ARM = "unset"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # told apart by identity: `grid` makes each of them once
 class Grid:
     """The arms open to one request, in order, and which of them is the policy's own value."""
 
@@ -42,11 +42,35 @@ def value_of(parameter: str, arm: str) -> Value | None:
     return int(number) if kind == "integer" else number
 
 
-def cell_of(context: Context, adaptation: Adaptation, parameter: str, thinking: bool) -> str:
-    """The cell that a request learns in: task × model × mode × turn bucket (× tenant), for one parameter."""
+def cell_of(
+    context: Context,
+    adaptation: Adaptation,
+    parameter: str,
+    thinking: bool,
+    held: tuple[tuple[str, str], ...] = (),
+) -> str:
+    """The cell that a request learns in: task × model × mode × turn bucket (× tenant), for one parameter.
+
+    Beside parameters that are held, each at an arm, evidence is about that place only, and the name says which:
+    `top_p@temperature=0.8`.
+    """
+    beside = "@" + ",".join(f"{p}={arm}" for p, arm in held) if held else ""
     tenant = context.tenant if adaptation.per_tenant else "*"
     mode = "thinking" if thinking else "direct"
-    return "|".join((plain(tenant), plain(context.task), plain(context.model), mode, context.turn_bucket, parameter))
+    return "|".join(
+        (plain(tenant), plain(context.task), plain(context.model), mode, context.turn_bucket, parameter + beside)
+    )
+
+
+def origin(cell: str) -> tuple[str, str] | None:
+    """The cell that another one goes on from, and the arm at which that has settled; None for a first parameter's."""
+    start, _, last = cell.rpartition("|")
+    parameter, _, held = last.partition("@")
+    *others, nearest = held.split(",")
+    before, _, arm = nearest.partition("=")
+    if not (parameter and before and arm):
+        return None
+    return f"{start}|{before}" + ("@" + ",".join(others) if others else ""), arm
 
 
 def plain(text: str) -> str:
@@ -88,6 +112,14 @@ def nearest(parameter: str, value: Value | None, among: tuple[Value | None, ...]
 @lru_cache(4_096)  # as for grids
 def _positions(parameter: str, values: tuple[Value | None, ...]) -> tuple[float, ...]:
     return tuple(position(parameter, v) for v in values)
+
+
+def solid(parameter: str, arm: Value | None, baseline: Value | None) -> bool:
+    """Whether answers are known not to fall apart at an arm: it lies no further out than the parameter's edge or the policy's own."""
+    edge = PARAMETERS[parameter].edge
+    if edge is None:
+        return False
+    return position(parameter, arm) <= max(edge, position(parameter, baseline))
 
 
 def position(parameter: str, value: Value | None) -> float:

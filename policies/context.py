@@ -33,7 +33,7 @@ class Context:
     stream: bool = False
     wants_json: bool = False
     mode: Mode | None = None  # asked for by the request; None: the policy's own
-    unit: str = ""  # what a draw is keyed on: the same unit gets the same arm while the allocation stands
+    id: str = ""  # the decision's own
 
     @property
     def turn_bucket(self) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from policies.context import Mode
+from policies.document import Sticky
 from policies.parameters import Value
 from policies.wire import Edit
 
@@ -39,7 +40,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """The arm of a decision. `propensity` is the probability with which this very arm was drawn."""
+    """The arm of a decision. `propensity` is the probability with which this very arm was drawn, in its cell.
+
+    `odds` are the shares of all arms that could be drawn, and `table` the version of the allocation that they come from;
+    `sticky` says what the draw was keyed on, the session or the request. `held` are the parameters that have settled, each at
+    an arm, and beside which this one is tuned; `explored` says that the arm or one of those is not the policy's own value.
+    """
 
     cell: str
     parameter: str
@@ -48,6 +54,10 @@ class Draw:
     baseline: str
     grid: tuple[str, ...]
     explored: bool
+    odds: Mapping[str, float] = field(default_factory=dict)
+    table: str = "0"
+    sticky: Sticky = "session"
+    held: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 ClientRule = Literal["default", "override", "clamp", "forbid"]
 Globs = Annotated[list[str], Field(min_length=1)]
+Sticky = Literal["session", "request"]
 ModeName = Literal["bypass", "observe", "apply"]
 Bound = Annotated[list[float | None], Field(min_length=2, max_length=2)]
 
@@ -27,12 +28,24 @@ class Adapt(_Strict):
 
     mode: ModeName | dict[str, ModeName] | None = Field(None, description="One mode, or one per task with `default`.")
     arms: dict[str, list[Any]] | None = Field(
-        None, description="Values to try, by parameter; the first that the model honours is tuned."
+        None,
+        description="Values to try, by parameter. The first that the model honours is tuned; where it has settled, the next one "
+        "beside it.",
     )
-    objective: Objective | None = None
+    objective: Objective | None = Field(
+        None, description="What learning maximises: weights of quality, latency and cost; only their ratios count."
+    )
     explore: float | None = Field(None, ge=0, le=0.5, description="Most traffic for arms not yet proven, 0 to 0.5.")
     control: float | None = Field(None, ge=0.01, le=0.5, description="Share that always gets the policy's own value.")
     per_tenant: bool | None = Field(None, description="Learn for each tenant apart.")
+    pool: StrictBool | None = Field(
+        None,
+        description="Whether a cell begins with what the same task has taught on other models and for other tenants, as far as they "
+        "prove alike; true if not said.",
+    )
+    sticky: Sticky | None = Field(
+        None, description="What keeps its arm: a session (if not said; a request that names none is alone), or nothing."
+    )
 
 
 class Block(_Strict):

@@ -7,7 +7,7 @@ from typing import Any
 
 from policies.conditions import Condition
 from policies.context import Mode
-from policies.document import ClientRule
+from policies.document import ClientRule, Sticky
 from policies.parameters import Range, Value
 from policies.values import Setting
 
@@ -61,6 +61,8 @@ class Adaptation:
     explore: float = 0.25
     control: float = 0.05
     per_tenant: bool = False
+    pool: bool = True
+    sticky: Sticky = "session"
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,4 +148,7 @@ def record_of(prepared: Prepared, features: str | None = None) -> DecisionRecord
         features=features,
         declared=prepared.verdict.source == "declared" and prepared.verdict.task != GENERAL,
         live=prepared.said,
+        table=draw.table if draw else None,
+        odds=draw.odds if draw else None,
+        sticky=draw.sticky if draw else None,
     )

@@ -139,7 +139,7 @@ def _context(incoming: Incoming, ask: Ask, verdict: Verdict, route: Route, tenan
         stream=incoming.stream,
         wants_json=wants_json(body),
         mode=incoming.mode,
-        unit=f"{tenant}/{incoming.session}" if incoming.session else decision_id,
+        id=decision_id,
     )
 
 

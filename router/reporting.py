@@ -8,33 +8,46 @@ from rich.console import Console
 from rich.table import Table
 
 from metrics.correlation import by_task, pooled
-from metrics.rewards import combine
+from metrics.rewards import QUALITY, balanced, combine
 from metrics.signals import CONTROLS, SIGNALS
 from metrics.tally import CellStatistics, Pause
 from policies.allocation import Allocations
+from policies.arms import origin
 from policies.policy import Policy
 from router.learning import served
-from router.standing import grid_of, lift, standing, when
+from router.standing import beside, grid_of, lift, standing, when
 
 
 def as_json(
     policy: Policy, statistics: Mapping[str, CellStatistics], table: Allocations, paused: Pause | None
 ) -> dict[str, Any]:
     """All cells; `cells` has the arms, `standing` the rest. Shares are what is served, lifts have a 90 % interval."""
-    cells = {cell: seen for cell, seen in sorted(statistics.items()) if cell.count("|") == 5}
+    cells = {
+        cell: statistics[cell] for cell in sorted(statistics, key=lambda c: _order(c, table)) if cell.count("|") == 5
+    }
     return {
         "version": table.version,
         "paused": None if paused is None else paused._asdict(),
         "cells": {cell: _arms(policy, seen, table.cells.get(cell)) for cell, seen in cells.items()},
-        "standing": {cell: told(policy, seen, table.cells.get(cell)) for cell, seen in cells.items()},
+        "standing": {cell: told(policy, cell, seen, table) for cell, seen in cells.items()},
         "observed": observed(cells),
     }
 
 
-def told(policy: Policy, seen: CellStatistics, learned: Mapping[str, float] | None) -> dict[str, Any]:
-    """A cell's standing with its marks; times in unix seconds."""
-    found = standing(policy, seen, learned)
+def _order(cell: str, table: Allocations) -> tuple[str, ...]:
+    """A cell comes behind the one that it goes on from, and those that requests get to come first."""
+    before = origin(cell)
+    start, _, last = cell.rpartition("|")
+    if before is None:
+        return start, last
+    return *_order(before[0], table), "0" if table.leads_to(cell) else "1", before[1], last
+
+
+def told(policy: Policy, cell: str, seen: CellStatistics, table: Allocations) -> dict[str, Any]:
+    """A cell's standing with its marks; times in unix seconds, `beside` as text."""
+    found = standing(policy, seen, table.cells.get(cell), reached=table.leads_to(cell))
     return {
+        "beside": beside(seen),
         "standing": found.word,
         "reason": found.reason,
         "changed_at": seen.changed_at,
@@ -45,14 +58,14 @@ def told(policy: Policy, seen: CellStatistics, learned: Mapping[str, float] | No
 
 def observed(cells: Mapping[str, CellStatistics]) -> dict[str, dict[str, dict[str, Any]]]:
     """By task and observed signal, over the cells given: pairs with an explicit reward, their correlation with its 90 % interval,
-    and the weight that the signal counts with; only where there are pairs."""
+    and the weight that the signal counts with, 0 for a guardrail; only where there are pairs."""
     out: dict[str, dict[str, dict[str, Any]]] = {}
     for task, found in sorted(by_task(cells).items()):
         for signal in CONTROLS:
             pairs = pooled(found, signal)
             low, high = pairs.interval or (None, None)
             if pairs.n > 0:
-                own = SIGNALS[signal].weight
+                own = SIGNALS[signal].weight if SIGNALS[signal].group == QUALITY else 0.0
                 row = {"pairs": round(pairs.n, 1), "r": pairs.r, "low": low, "high": high}
                 out.setdefault(task, {})[signal] = row | {"weight": found[0].weights.get(signal, own), "table": own}
     return out
@@ -62,10 +75,11 @@ def _arms(policy: Policy, seen: CellStatistics, learned: Mapping[str, float] | N
     baseline = seen.meta.get("baseline")
     objective = policy.adaptation_of(str(seen.meta.get("task"))).objective
     shown = served(policy, seen, learned) if learned else {}
-    own = combine(seen.arms.get(str(baseline), {}), objective, seen.weights)
+    arms = balanced(seen.arms, seen.weights)
+    own = combine(arms.get(str(baseline), {}), objective)
     rows = []
     for arm in grid_of(seen):
-        earned = combine(seen.arms.get(arm, {}), objective, seen.weights)
+        earned = combine(arms.get(arm, {}), objective)
         more = lift(earned, own) if arm != baseline else None
         rows.append(
             {
@@ -94,9 +108,11 @@ def show(found: Mapping[str, Any], console: Console) -> None:
     for cell, rows in found["cells"].items():
         tenant, task, model, mode, turn, parameter = cell.split("|")
         whose = "" if tenant == "*" else f", tenant {tenant}"
-        console.print(f"{task} on {model}, {mode}, turn {turn}{whose}", style="italic", markup=False)
+        held = found["standing"][cell]["beside"]
+        where = f"{task} on {model}, {mode}, turn {turn}{whose}{f', beside {held}' if held else ''}"
+        console.print(where, style="italic", markup=False)
         _show_standing(cell, found["standing"][cell], console)
-        console.print(_table(parameter, rows), "")
+        console.print(_table(parameter.partition("@")[0], rows), "")
     if found["observed"]:
         console.print("Observed signals beside explicit ones: what they are worth", style="italic")
         console.print(_observed(found["observed"]))

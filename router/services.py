@@ -87,7 +87,8 @@ class Services:
             instruments.drawn(verdict.task, prepared.context.model, draw.parameter, draw.arm, explored=draw.explored)
             self.ledger.register_cell(
                 draw.cell,
-                {"parameter": draw.parameter, "grid": list(draw.grid), "baseline": draw.baseline, "task": verdict.task},
+                {"parameter": draw.parameter, "grid": list(draw.grid), "baseline": draw.baseline, "task": verdict.task}
+                | ({"beside": dict(draw.held)} if draw.held else {}),
             )
         if outcome.result == "cancelled":
             instruments.disconnected()

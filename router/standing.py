@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from metrics.rewards import Combined, combine
+from metrics.rewards import Combined, balanced, combine
 from metrics.tally import CellStatistics
 from policies.policy import Policy
+from policies.settling import SETTLED
 
 Word = Literal[
-    "paused", "rolled back", "observing", "no effect", "collecting", "committed", "exploring", "baseline"
+    "paused", "rolled back", "observing", "waiting", "no effect", "collecting", "committed", "exploring", "baseline"
 ]  # fmt: skip
 ENOUGH = 10  # labels, below which nothing is said about arms
 TRIED = 0.05  # an arm with a larger share is being tried
-SETTLED = 0.6  # an arm with this share has won
 _NINETY = 1.645  # standard errors to either side that hold 90 %
 
 
@@ -35,9 +35,12 @@ class Lift:
     high: float
 
 
-def standing(policy: Policy, seen: CellStatistics, learned: Mapping[str, float] | None) -> Standing:
-    """Why a cell is where it is. `learned` is its allocation without the control share, None where there is none."""
-    return _stopped(policy, seen) or _wanting(policy, seen) or _weighed(seen, learned)
+def standing(
+    policy: Policy, seen: CellStatistics, learned: Mapping[str, float] | None, *, reached: bool = True
+) -> Standing:
+    """Why a cell is where it is. `learned` is its allocation without the control share, None where there is none; `reached`
+    says whether requests get to it: beside what it was learned, the parameters before it have settled."""
+    return _stopped(policy, seen) or _waiting(seen, reached) or _wanting(policy, seen) or _weighed(seen, learned)
 
 
 def lift(arm: Combined, baseline: Combined) -> Lift | None:
@@ -76,11 +79,24 @@ def _stopped(policy: Policy, seen: CellStatistics) -> Standing | None:
     return None
 
 
+def _waiting(seen: CellStatistics, reached: bool) -> Standing | None:
+    return (
+        None if reached else Standing("waiting", f"nothing is served from here until {beside(seen)} has settled again")
+    )
+
+
+def beside(seen: CellStatistics) -> str:
+    """What is held where a cell learns, as `temperature=0.8, top_p=0.9`; "" for a first parameter's cell."""
+    held = seen.meta.get("beside")
+    return ", ".join(f"{p}={arm}" for p, arm in held.items()) if isinstance(held, dict) else ""
+
+
 def _wanting(policy: Policy, seen: CellStatistics) -> Standing | None:
     if not any(tally.n > 0 for signals in seen.arms.values() for tally in signals.values()):
         return Standing("no effect", "no answer has counted yet: does the parameter reach the model?")
     objective = policy.adaptation_of(str(seen.meta.get("task"))).objective
-    labels = sum(combine(seen.arms.get(arm, {}), objective, seen.weights).n for arm in grid_of(seen))
+    arms = balanced(seen.arms, seen.weights)
+    labels = sum(combine(arms.get(arm, {}), objective).n for arm in grid_of(seen))
     if labels < ENOUGH:
         return Standing("collecting", f"{labels:.3g} labels of the {ENOUGH} that anything can be said with")
     return None

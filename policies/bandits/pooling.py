@@ -1,10 +1,10 @@
 """Pooling: what cells of one task on other models, or of other tenants, have learned is where a cell begins.
 
-A cell's curve is a shape that all have in common and a deviation of its own, both Gaussian processes over the arms; how much is in
-common is learned with them, from how well each share of it explains what all cells have earned (its marginal likelihood). Cells
+A cell's curve is a shape that all have in common and a deviation of its own, both Gaussian processes over the arms. How much is
+in common is learned too, from how well each share of it explains what all cells have earned (its marginal likelihood): cells
 that have nothing in common leave one another alone. Levels are never pooled: one model's answers may be liked better than
-another's at every value. The cost grows with the number of cells, not with its cube: each tells the common shape what it knows in
-information form, and takes out what it told itself.
+another's at every value. The cost grows with the number of cells, not with its cube: each tells the common shape what it knows
+as precision, and what it told itself is taken out again for its own prior.
 """
 
 from collections.abc import Sequence
@@ -18,80 +18,79 @@ from policies.bandits.evidence import Evidence, Prior
 
 Array = NDArray[np.float64]
 
-COMMON = (0.0, 0.3, 0.6, 0.8, 0.95)  # shares of a curve's variance that all cells have in common
-BELIEF = (0.4, 0.15, 0.15, 0.15, 0.15)  # in each of them before anything was seen
-PLACES = 24  # of arms along the axis; cells with arms beyond so many are left to themselves
+COMMON = np.array([0.0, 0.3, 0.6, 0.8, 0.95])  # shares of a curve's variance that all cells have in common
+BELIEF = np.array([0.4, 0.15, 0.15, 0.15, 0.15])  # in each of them, before anything was seen
+PLACES = 24  # along the axis; with arms at more of them nothing is pooled
+UNSEEN = 1e6  # variance of what was not seen
 
 
-class _Told(NamedTuple):
-    """What a cell tells of the common shape: precision (places, places), and precision times mean (places,)."""
+class Member(NamedTuple):
+    """A cell that may learn from others: its arms, and the baseline's index."""
 
-    precision: Array
-    weighted: Array
+    arms: Sequence[Evidence]
+    baseline: int
 
 
-def pool(cells: Sequence[tuple[Sequence[Evidence], int]]) -> list[Prior | None]:
-    """One prior for each cell, (arms, the baseline's index); None for one that learns nothing from the others."""
-    places = sorted({a.position for arms, _ in cells for a in arms})
-    if len(cells) < 2 or len(places) > PLACES or sum(any(a.n > 0 for a in arms) for arms, _ in cells) < 1:
+class _Rewards(NamedTuple):
+    """(cells, places) rewards beside what was expected of them, 0 where nothing was seen, and the variance of their means; labels, and
+    rewards beside the baseline's, times labels."""
+
+    off: Array
+    noise: Array
+    n: Array
+    beside: Array
+
+
+def pool(cells: Sequence[Member]) -> list[Prior | None]:
+    """One prior for each cell; None for all where there is nothing to learn from others."""
+    places = sorted({arm.position for cell in cells for arm in cell.arms})
+    informed = sum(any(arm.n > 0 for arm in cell.arms) for cell in cells)
+    if len(cells) < 2 or informed == 0 or len(places) > PLACES:
         return [None] * len(cells)
-    where = [np.array([places.index(a.position) for a in arms]) for arms, _ in cells]
-    shape = kernel(np.array(places))
-    fits = [_fit(cells, where, shape, rho) for rho in COMMON]
-    likely = np.array([fit[0] for fit in fits]) + np.log(BELIEF)
-    weights = np.exp(likely - likely.max())
-    weights /= weights.sum()
-    return [_mixed([fit[1][m] for fit in fits], weights, where[m], shape) for m in range(len(cells))]
+    where = [np.array([places.index(arm.position) for arm in cell.arms]) for cell in cells]
+    rewards = _rewards(cells, where, len(places))
+    mean, cov, alike = _from_others(rewards, kernel(np.array(places)))
+    n, beside = rewards.n.sum(axis=0) - rewards.n, rewards.beside.sum(axis=0) - rewards.beside
+    beside = beside / np.maximum(n, 1e-9)
+    return [Prior(mean[m, at], cov[m][np.ix_(at, at)], alike * n[m, at], beside[m, at]) for m, at in enumerate(where)]
 
 
-def _fit(
-    cells: Sequence[tuple[Sequence[Evidence], int]], where: Sequence[NDArray[np.int_]], shape: Array, rho: float
-) -> tuple[float, list[tuple[Array, Array]]]:
-    """The log marginal likelihood of a share in common, and for each cell the (places,) mean and (places, places) covariance of
-    its curve, without its level, as the other cells see it."""
-    told, fits = [], 0.0
-    for (arms, baseline), at in zip(cells, where, strict=True):
-        one, fit = _tells(arms, baseline, at, shape, rho)
-        told.append(one)
-        fits += fit
-    common, unit = rho * shape, np.eye(len(shape))
-    precision = np.sum([t.precision for t in told], axis=0)
-    weighted = np.sum([t.weighted for t in told], axis=0)
-    inner = unit + common @ precision
-    fits += 0.5 * weighted @ np.linalg.solve(inner, common @ weighted) - 0.5 * np.linalg.slogdet(inner)[1]
-    out = []
-    for one in told:
-        cov = np.linalg.solve(unit + common @ (precision - one.precision), common)
-        out.append((cov @ (weighted - one.weighted), (cov + cov.T) / 2 + (1 - rho) * shape))
-    return float(fits), out
+def _rewards(cells: Sequence[Member], where: Sequence[NDArray[np.int_]], size: int) -> _Rewards:
+    off, noise, labels, more = (np.zeros((len(cells), size)) for _ in range(4))
+    noise += UNSEEN
+    for m, (cell, at) in enumerate(zip(cells, where, strict=True)):
+        n = np.array([arm.n for arm in cell.arms])
+        seen = n > 1e-9
+        if seen.any():
+            beside = np.array([arm.mean for arm in cell.arms])[seen] - expected(cell.arms, cell.baseline)[seen]
+            off[m, at[seen]] = beside - np.average(beside, weights=n[seen])
+            noise[m, at[seen]] = noise_of(cell.arms)[seen]
+        own = cell.arms[cell.baseline]
+        if own.n > 1:
+            labels[m, at] = n
+            more[m, at] = n * (np.array([arm.mean for arm in cell.arms]) - own.mean)
+    return _Rewards(off, noise, labels, more)
 
 
-def _tells(
-    arms: Sequence[Evidence], baseline: int, at: NDArray[np.int_], shape: Array, rho: float
-) -> tuple[_Told, float]:
-    size = len(shape)
-    seen = np.array([a.n > 1e-9 for a in arms])
-    precision, weighted = np.zeros((size, size)), np.zeros(size)
-    if not seen.any():
-        return _Told(precision, weighted), 0.0
-    off, noise = _off(arms, baseline, seen)
-    here = at[seen]
-    own = LEVEL_SD**2 + (1 - rho) * shape[np.ix_(here, here)] + np.diag(noise)
-    inverse = np.linalg.inv(own)
-    precision[np.ix_(here, here)] = inverse
-    weighted[here] = inverse @ off
-    fit = -0.5 * off @ inverse @ off - 0.5 * np.linalg.slogdet(own)[1]
-    return _Told(precision, weighted), float(fit)
-
-
-def _off(arms: Sequence[Evidence], baseline: int, seen: NDArray[np.bool_]) -> tuple[Array, Array]:
-    """(seen arms,) rewards beside what was expected, and the variance of their means."""
-    n = np.array([a.n for a in arms])[seen]
-    off = np.array([a.mean for a in arms])[seen] - expected(arms, baseline)[seen]
-    return off - float(np.average(off, weights=n)), noise_of(arms)[seen]
-
-
-def _mixed(views: Sequence[tuple[Array, Array]], weights: Array, at: NDArray[np.int_], shape: Array) -> Prior:
-    mean = sum(w * m for w, (m, _) in zip(weights, views, strict=True))
-    cov = sum(w * (c + np.outer(m - mean, m - mean)) for w, (m, c) in zip(weights, views, strict=True))
-    return Prior(np.asarray(mean)[at], np.asarray(cov)[np.ix_(at, at)])
+def _from_others(rewards: _Rewards, shape: Array) -> tuple[Array, Array, float]:
+    """(cells, places) mean and (cells, places, places) covariance of each cell's shape as the others know it, over all shares in
+    common by how likely they are, and the mean of these. Axes below: shares, cells, places, places."""
+    rho, unit = COMMON[:, None, None], np.eye(len(shape))
+    common = rho * shape
+    own = LEVEL_SD**2 + ((1 - rho) * shape)[:, None] + unit * rewards.noise[None, :, None, :]
+    told = np.linalg.inv(own)
+    weighted = np.einsum("rmij,mj->rmi", told, rewards.off)
+    told_all, weighted_all = told.sum(axis=1), weighted.sum(axis=1)
+    inner = unit + common @ told_all
+    drawn = np.linalg.solve(inner, (common @ weighted_all[..., None]))[..., 0]
+    fit = -0.5 * (np.einsum("rmi,mi->r", weighted, rewards.off) + np.linalg.slogdet(own)[1].sum(axis=1))
+    fit += 0.5 * ((weighted_all * drawn).sum(axis=1) - np.linalg.slogdet(inner)[1])
+    likely = BELIEF * np.exp(fit - fit.max())
+    likely /= likely.sum()
+    without = unit + common[:, None] @ (told_all[:, None] - told)
+    cov = np.linalg.solve(without, np.broadcast_to(common[:, None], without.shape))
+    mean = np.einsum("rmij,rmj->rmi", cov, weighted_all[:, None] - weighted)
+    middle = np.einsum("r,rmi->mi", likely, mean)
+    apart = mean - middle
+    cov = (cov + cov.swapaxes(2, 3)) / 2 + ((1 - rho) * shape)[:, None] + apart[..., :, None] * apart[..., None, :]
+    return middle, np.einsum("r,rmij->mij", likely, cov), float(likely @ COMMON)

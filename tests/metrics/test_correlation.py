@@ -18,7 +18,7 @@ from metrics.episodes import Episode
 from metrics.instruments import Instruments
 from metrics.ledger import Ledger
 from metrics.outcome import DecisionRecord, Feedback, Outcome
-from metrics.rewards import combine
+from metrics.rewards import balanced, combine
 from metrics.signals import CONTROLS, SIGNALS
 from metrics.store import Batch, Store
 from metrics.tally import PAIRS, CellStatistics, Tally, growth
@@ -192,15 +192,19 @@ async def test_measured_weights_are_read_with_the_cells_of_a_task_and_learned_wi
     rng = random.Random(2)
     useless = [(float(rng.random() < 0.5), float(rng.random() < 0.5)) for _ in range(3_000)]
     cells = {f"t|{task}|m|direct|1|temperature": CellStatistics() for task in ("code", "math")}
-    cells["t|code|n|direct|1|temperature"] = CellStatistics(pairs=added(useless, "truncated"))
+    pairs = added(useless, "repetition") | added(useless, "truncated")
+    cells["t|code|n|direct|1|temperature"] = CellStatistics(pairs=pairs)
     found = weighed(cells)
     assert found["t|math|m|direct|1|temperature"].weights == {}
     weights = found["t|code|m|direct|1|temperature"].weights  # of another model, but the same task
-    assert weights["truncated"] < 0.02
-    signals = {"rating": Tally(10, 8, 8), "truncated": Tally(100, 10, 10)}
-    assert combine(signals, {"quality": 1.0}).mean < 0.25
-    assert combine(signals, {"quality": 1.0}, weights).mean > 0.7
-    assert combine(signals, {"quality": 1.0}, weights).n == pytest.approx(10 + 100 * weights["truncated"])
+    assert weights.keys() == {"repetition"}  # a guardrail is shown, and rewards nothing
+    assert weights["repetition"] < 0.02
+    arms = {"a": {"rating": Tally(10, 8, 8), "repetition": Tally(100, 10, 10)}}
+    assert combine(balanced(arms)["a"], {"quality": 1.0}).mean < 0.5
+    told = combine(balanced(arms, weights)["a"], {"quality": 1.0})
+    assert told.mean > 0.7
+    assert told.n == pytest.approx(10 + 100 * weights["repetition"])
+    assert balanced(arms, {"repetition": 0.0})["a"]["rating"] == arms["a"]["rating"]
 
 
 async def test_no_arm_is_called_as_the_pairs_are(store: Store, decide: Decide) -> None:

@@ -51,7 +51,7 @@ class Clock:
 def replica(server: EmbeddedServer, raw: "redis.Redis") -> Any:
     """Makes ledgers of their own on one store, all by one clock."""
     clock = Clock()
-    return clock, lambda: Ledger(Store(server.url), Instruments(), clock=clock)
+    return clock, lambda: Ledger(Store(server.url), Instruments(), clock=clock, steady=clock)
 
 
 async def flush(ledger: Ledger) -> None:

@@ -202,3 +202,35 @@ async def test_no_server_is_a_store_error() -> None:
         with pytest.raises(StoreError, match="store: "):
             await call
     await store.close()
+
+
+async def test_a_key_of_another_type_gives_way_to_the_next_reward(store: Store, raw: "redis.Redis") -> None:
+    raw.set(keys.sums(CELL, epoch_of(NOW)), "a string")
+    await store.write(batch("w", 1, ("a", NOW, 1.0)))
+    assert (await store.statistics(NOW))[CELL].arms["a"]["latency"].n == pytest.approx(1)
+    assert store.corrupt == 1
+    raw.delete(keys.CELLS)
+    raw.set(keys.CELLS, "a string")
+    with pytest.raises(StoreError, match="made anew"):
+        await store.statistics(NOW)
+    await store.write(batch("w", 2, ("a", NOW, 1.0)))
+    assert (await store.statistics(NOW))[CELL].arms["a"]["latency"].n == pytest.approx(2)
+
+
+async def test_a_completion_of_a_replica_whose_day_has_begun_is_found(store: Store, decide: Decide) -> None:
+    tomorrow = decide(at=NOW + 86_400)
+    await store.write(Batch("w", 1, [(tomorrow, "chatcmpl-1")]))
+    assert await store.find(["chatcmpl-1"], NOW) == {"chatcmpl-1": tomorrow}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"n": "0"}, {"n": "-3"}, {"s": "1e9"}, {"q": "-1e9"}, {"n": "1", "s": "2", "q": "2"}]
+)
+async def test_sums_that_cannot_be_of_rewards_are_replaced_by_the_next_one(
+    store: Store, raw: "redis.Redis", wrong: dict[str, str]
+) -> None:
+    await store.write(batch("w", 1, *[("a", NOW, 0.5)] * 40))
+    raw.hset(keys.sums(CELL, epoch_of(NOW)), mapping={f"{kind}|latency|a": value for kind, value in wrong.items()})
+    await store.write(batch("w", 2, ("a", NOW, 1.0)))
+    assert (await store.statistics(NOW))[CELL].arms["a"]["latency"] == pytest.approx(Tally(1, 1, 1))
+    assert store.corrupt == 1

@@ -26,7 +26,7 @@ def decide(
         "candidates": UNCLEAR,
         "model": "gpt-4.1",
         "provider": "openai",
-        "unit": "u",
+        "id": "u",
     } | context
     given_context.setdefault("task", next((task for task, _ in given_context["candidates"]), "creative_writing"))
     return engine.decide(Context(**given_context), body or {}, allocations or Allocations())

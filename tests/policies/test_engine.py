@@ -21,7 +21,7 @@ def decide(
     policy: str, body: dict[str, Any] | None = None, allocations: Allocations | None = None, **context: Any
 ) -> Decision:
     engine = Engine(parse({"p.yaml": "version: 1\n" + policy}, "p"), CAPABILITIES)
-    given_context = {"task": "code", "model": "gpt-4.1", "provider": "openai", "unit": "u"} | context
+    given_context = {"task": "code", "model": "gpt-4.1", "provider": "openai", "id": "u"} | context
     return engine.decide(Context(**given_context), body or {}, allocations or Allocations())
 
 
@@ -104,6 +104,21 @@ def test_an_arm_is_drawn_and_says_with_which_probability() -> None:
     assert decision.draw.propensity == pytest.approx(0.95)
     assert decision.decided_by["temperature"] == "arm"
     assert decision.effective
+
+
+@pytest.mark.parametrize(("sticky", "arms"), [("session", 1), ("request", 5)])
+def test_a_session_keeps_its_arm_unless_the_policy_says_otherwise(sticky: str, arms: int) -> None:
+    policy = LEARN.replace("mode: apply", f"mode: apply, sticky: {sticky}")
+    even = Allocations("v", {CELL: dict.fromkeys(("0.1", "0.3", "0.5", "0.7", "0.9"), 0.2)})
+    draws = [decide(policy, allocations=even, tenant="t", session="s", id=f"dec_{n}").draw for n in range(60)]
+    assert len({d.arm for d in draws if d}) == arms
+
+
+def test_two_engines_with_the_same_table_draw_alike() -> None:
+    even = {CELL: dict.fromkeys(("0.1", "0.3", "0.5", "0.7", "0.9"), 0.2)}
+    for n in range(20):
+        one, two = (decide(LEARN, allocations=Allocations("v", even), session=f"s{n}", id=i).draw for i in "ab")
+        assert one == two
 
 
 def test_observe_serves_the_policys_value_and_learns_from_it() -> None:

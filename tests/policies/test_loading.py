@@ -59,6 +59,7 @@ def test_vendor_recommendations_stand_below_any_policy(tmp_path: Path) -> None:
         ("version: 1\ntasks: {code: {set: {stop: ['']}}}", "list of non-empty strings"),
         ("version: 1\nblend: sometimes", "a.yaml: blend: should be a valid boolean, not 'sometimes'"),
         ("version: 1\ntasks: {code: {blend: 1}}", "a.yaml: tasks.code.blend: should be a valid boolean, not 1"),
+        ("version: 1\nadapt: {sticky: conversation}", "a.yaml: adapt.sticky: "),
         ("version: 1\ntasks: {code: {blnd: true}}", "did you mean blend?"),
         ("version: 1\ndefaults: {blend: true}", "a.yaml: defaults.blend: unknown key"),
     ],

@@ -1,0 +1,45 @@
+"""The race: which arm a unit gets. Every unit runs against itself once per arm, and the arm that arrives first wins.
+
+An arm's time is -ln(u) / share, u being uniform and the unit's own for that arm. So each arm wins with exactly its share, and when
+shares move, a unit changes its arm only if its own has lost to the winner: at most 2 d / (1 + d) of the units do, d being the total
+variation between the two (arXiv 1809.04052), and nobody leaves an arm that no other has gained on. Nothing but the unit and the
+arms' names is hashed, so a unit runs the same race in every cell and under every table.
+"""
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from hashlib import blake2b
+
+_WORD = (1 << 64) - 1
+
+
+def winner(odds: Mapping[str, float], unit: str) -> str:
+    """The arm of a unit. `odds`: arm → share above 0, in any order. Raises ValueError where there is no arm."""
+    if not odds:
+        raise ValueError("nobody runs in a race without arms")
+    digest = int.from_bytes(blake2b(unit.encode("utf-8", "surrogatepass"), digest_size=16, salt=b"arm").digest(), "big")
+    high, low = digest >> 64, digest & _WORD
+    best, won = -math.inf, ""
+    for arm, share in odds.items():
+        mark = _mark(arm)
+        # A product of 128 bits folded to 64 (wyhash): as random as a digest per arm, at a third of its cost.
+        product = (high ^ mark) * (low ^ mark)
+        pace = math.log((((product >> 64) ^ product) & _WORD) + 0.5) - _LONGEST
+        if (score := pace / share) > best or not won:
+            best, won = score, arm
+    return won
+
+
+_LONGEST = math.log(2.0**64)  # so that a pace is ln(u), u in (0, 1)
+
+
+def uniform(*parts: str) -> float:
+    """A number in [0, 1) that depends on nothing but its arguments, so that what was decided by it can be computed again."""
+    text = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big") / 2**64
+
+
+@lru_cache(4_096)  # pure, and the same few names for every request
+def _mark(arm: str) -> int:
+    return int.from_bytes(blake2b(arm.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
