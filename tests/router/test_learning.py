@@ -9,7 +9,8 @@ from metrics.tally import CellStatistics, Tally
 from policies.allocation import Allocations
 from policies.loading import parse
 from policies.policy import Policy
-from router.learning import allocations, served, show
+from router.allocating import allocations
+from router.learning import served, show
 
 CELL = "*|code|m|direct|1|temperature"
 OTHER = "*|math|m|direct|1|temperature"
