@@ -9,6 +9,7 @@ from metrics.outcome import DecisionRecord
 SCHEMA = "setpoint:schema"
 CELLS = "setpoint:cells"
 LABELS = "setpoint:labels"
+STREAM = "setpoint:stream"  # decisions and explicit rewards, in order
 PAUSED = "setpoint:paused"  # JSON: why and since when nothing is tried; the kill switch of learning
 BUCKET = 600  # seconds of decisions in one hash: one HSET per flush, and old ones expire as a whole
 DAY = 86_400

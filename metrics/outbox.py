@@ -8,9 +8,10 @@ from metrics.credits import Grant
 from metrics.episodes import Episode
 from metrics.outcome import DecisionRecord
 from metrics.store import Batch
+from metrics.stream import Earned
 from metrics.tally import Slot, Sums, Tally
 
-_AT_ONCE = 200  # decisions in one batch: 3 ms in which no request gets its turn
+_AT_ONCE = 100  # decisions in one batch: 3 ms in which no request gets its turn
 # An append-only file that is synced every second may lose the last two (redis.io, persistence). What was acknowledged
 # is kept a second longer than that, and sent again if the server turns out not to have it.
 KEPT = 3.0
@@ -27,6 +28,7 @@ class Outbox:
         self._shed = shed
         self._decisions: deque[tuple[DecisionRecord, str | None]] = deque()
         self._sums = Sums(limit)
+        self._earned: deque[Earned] = deque()
         self._cells: dict[str, Mapping[str, Any]] = {}
         self._fresh: set[str] = set()
         self._number = 0
@@ -36,8 +38,9 @@ class Outbox:
         self._missing: int | None = None  # the store lost all after this one, and does not have it again yet
 
     def __len__(self) -> int:
-        frozen = len(self._frozen.decisions) + len(self._frozen.sums) if self._frozen else 0
-        return len(self._decisions) + len(self._sums) + frozen
+        frozen = self._frozen or Batch(self.writer, 0)
+        kept = (self._decisions, self._sums, self._earned, frozen.decisions, frozen.sums, frozen.earned)
+        return sum(len(one) for one in kept)
 
     @property
     def waiting(self) -> bool:
@@ -55,6 +58,13 @@ class Outbox:
         """Takes a reward."""
         if not self._sums.add(slot, tally):
             self._shed("rewards", 1)
+
+    def earned(self, earned: Earned) -> None:
+        """Takes an explicit reward that the store has credited, for the stream."""
+        if len(self._earned) >= self._limit:
+            self._earned.popleft()
+            self._shed("stream", 1)
+        self._earned.append(earned)
 
     def cell(self, cell: str, meta: Mapping[str, Any]) -> None:
         """Takes what a cell is about, once until it changes."""
@@ -74,11 +84,11 @@ class Outbox:
 
     def next_batch(self) -> Batch | None:
         """What to write now: the same batch until it is confirmed. None when there is nothing."""
-        if self._frozen is None and (self._decisions or len(self._sums) or self._fresh):
-            count = min(len(self._decisions), _AT_ONCE)
-            decisions = tuple(self._decisions.popleft() for _ in range(count))
+        if self._frozen is None and (self._decisions or len(self._sums) or self._fresh or self._earned):
+            decisions = tuple(self._decisions.popleft() for _ in range(min(len(self._decisions), _AT_ONCE)))
+            earned = tuple(self._earned.popleft() for _ in range(min(len(self._earned), _AT_ONCE)))
             cells = {cell: self._cells[cell] for cell in self._fresh}
-            self._frozen = Batch(self.writer, self.next_number(), decisions, self._sums.take(), cells)
+            self._frozen = Batch(self.writer, self.next_number(), decisions, self._sums.take(), cells, earned)
             self._fresh = set()
         return self._frozen
 

@@ -29,11 +29,13 @@ def dumps(value: Any) -> str:
         )
 
 
-def pack(r: DecisionRecord) -> str:
-    """A record without its id, as a JSON list in the order of the fields."""
+def pack(r: DecisionRecord, *, bare: bool = False) -> str:
+    """A record without its id, as a JSON list in the order of the fields; `bare`: without the session and what concerns the
+    classifiers."""
+    session, features, live, shadow = (None,) * 4 if bare else (r.session, r.features, r.live, r.shadow)
     values = (
         r.tenant, r.task, r.model, r.upstream, r.turn, r.cell, r.parameter, r.arm,
-        r.propensity, r.mode, r.policy, r.session, r.effective, r.at, r.features, r.declared, r.live, r.shadow,
+        r.propensity, r.mode, r.policy, session, r.effective, r.at, features, r.declared, live, shadow,
         r.table, r.odds, r.sticky, None if r.observed is None else {signal: round(x, 3) for signal, x in r.observed},
     )  # fmt: skip
     return dumps(values)

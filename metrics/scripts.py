@@ -93,6 +93,13 @@ end
 return bad
 """
 
+# KEYS: the stream. ARGV: most entries, then two fields with their values for each entry.
+STREAM = """
+for i = 2, #ARGV, 4 do
+  redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
+end
+"""
+
 # KEYS: the labels. ARGV: field, most fields. Clients choose the words, so their number is bounded.
 LABEL = """
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 or redis.call('HLEN', KEYS[1]) < tonumber(ARGV[2]) then

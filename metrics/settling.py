@@ -1,6 +1,7 @@
 """Settling: feedback finds its decision, is judged, and is credited."""
 
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from metrics.instruments import Instruments
 from metrics.outbox import Outbox, Recent
 from metrics.outcome import Credit, DecisionRecord
 from metrics.store import Store
+from metrics.stream import Earned
 
 _log = logging.getLogger(__name__)
 
@@ -99,13 +101,18 @@ class Settling:
                 continue
             if fresh and grant.reward is not None:
                 self._instruments.rewarded(grant.decision, grant.signal, grant.reward)
+                self._outbox.earned(Earned(grant.decision.id, grant.signal, grant.reward))
             if fresh and grant.signal == "task":
                 self._label(grant.decision, str(grant.value))
 
     def _rewarded(self, episode: Episode, fresh: bool) -> None:
-        arms = {(r.cell, r.arm): r for r in episode.decisions} if fresh else {}
-        for record in arms.values():
+        if not fresh:
+            return
+        for record in {(r.cell, r.arm): r for r in episode.decisions}.values():
             self._instruments.rewarded(record, episode.signal, episode.reward)
+        k = Counter(r.cell for r in episode.decisions)
+        for record in episode.decisions:
+            self._outbox.earned(Earned(record.id, episode.signal, episode.reward, 1 / k[record.cell]))
 
     def _label(self, record: DecisionRecord, task: str) -> None:
         try:

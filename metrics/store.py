@@ -16,6 +16,7 @@ from metrics.door import WINDOW
 from metrics.errors import SchemaError, StoreError
 from metrics.marks import Marks
 from metrics.outcome import DecisionRecord
+from metrics.stream import Earned, Stream
 from metrics.tally import CellStatistics, Pause, Slot, Tally, decay, epoch_of
 
 SCHEMA = 1
@@ -31,9 +32,10 @@ class Batch:
     decisions: Sequence[tuple[DecisionRecord, str | None]] = ()  # with the upstream's completion id
     sums: Mapping[Slot, Tally] = field(default_factory=dict)
     cells: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    earned: Sequence[Earned] = ()
 
 
-class Store(Decisions, Credits, Marks):
+class Store(Decisions, Credits, Marks, Stream):
     """Promises: idempotent writes, atomic credits, StoreError for whatever keeps Redis from answering.
 
     Stored values that make no sense are skipped and counted in `corrupt`; they never raise.
@@ -71,6 +73,7 @@ class Store(Decisions, Credits, Marks):
         """Adds a batch. In doubt (StoreError) send the same one again: what is there already is not added twice."""
         pipe = self._pipe()
         self._put_decisions(pipe, batch.decisions)
+        self._put_stream(pipe, [record for record, _ in batch.decisions], batch.earned)
         for record, _ in batch.decisions:
             if record.declared and record.features is not None:
                 self._keep(pipe, record, record.task, record.features, replace=False)

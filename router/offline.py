@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -11,6 +11,7 @@ from time import time
 from typing import Any
 
 import aiohttp
+import orjson
 from rich.console import Console
 
 from classifier.labels import Label, unpacked
@@ -120,6 +121,23 @@ async def take_in(config: Path | None, found: exchange.Export) -> None:
     """Add an exported file to the store. Raises ExchangeError, StoreError."""
     async with opened(load(config)) as store:
         await exchange.add(found, store, time())
+
+
+async def decisions(config: Path | None, out: Path, seen: Callable[[int, int], None]) -> tuple[int, int]:
+    """Write the stream of decisions and rewards as JSONL; `seen` is told how many entries are done of how many. Gives how many were
+    written and how many could not be read. The file is there when it is whole. Raises StoreError, OSError."""
+    part, written = out.with_name(out.name + ".part"), 0
+    async with opened(load(config)) as store:
+        try:
+            with part.open("wb") as file:
+                async for page, total in store.streamed():
+                    file.writelines(orjson.dumps(entry) + b"\n" for entry in page)
+                    written += len(page)
+                    seen(written, total)
+            part.replace(out)
+        finally:
+            part.unlink(missing_ok=True)
+        return written, store.corrupt
 
 
 async def pause(settings: Settings, why: str) -> str:

@@ -171,6 +171,28 @@ def test_pairs_are_no_arm_and_go_to_another_store_with_the_rest(server: Embedded
     other.stop()
 
 
+def test_decisions_are_written_as_lines_whole_or_not_at_all(server: EmbeddedServer, tmp_path: Path) -> None:
+    assert "out.jsonl: 0 decisions and rewards" in run("report", "--decisions", "out.jsonl")
+    with redis.Redis.from_url(server.url) as client:
+        for n in range(1_500):
+            client.xadd(keys.STREAM, {"e": f"dec_{n}", "v": '["rating", 0.75, 1]'})
+        client.xadd(keys.STREAM, {"e": "dec_x"})
+    said = run("report", "--decisions", "out.jsonl")
+    assert "out.jsonl: 1500 decisions and rewards; 1 entries that make no sense were left out" in said
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [line["id"] for line in lines] == [f"dec_{n}" for n in range(1_500)]
+    assert {(line["kind"], line["signal"], line["reward"], line["weight"]) for line in lines} == {
+        ("reward", "rating", 0.75, 1.0)
+    }
+    assert "nowhere" in run("report", "--decisions", "nowhere/out.jsonl", code=2)
+    assert "do not go together" in run("report", "--decisions", "a", "--json", code=2)
+    assert not list(tmp_path.glob("*.part"))
+    with (tmp_path / "setpoint.yaml").open("a") as file:
+        file.write("store: redis://127.0.0.1:1\n")
+    assert "Error: store: " in run("report", "--decisions", "other.jsonl", code=1)
+    assert not list(tmp_path.glob("other*"))
+
+
 @pytest.mark.parametrize("command", [("pause",), ("resume",), ("release", CELL)])
 def test_without_its_store_nothing_is_done_and_that_is_said(tmp_path: Path, command: tuple[str, ...]) -> None:
     with (tmp_path / "setpoint.yaml").open("a") as file:
