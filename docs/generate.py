@@ -87,11 +87,15 @@ def http() -> str:
     own = (
         ("any other `/v1/*`", "forwarded untouched to the upstream that serves the model, or to the first one"),
         ("`GET /v1/models`", "all that the upstreams serve"),
-        ("`POST /v1/feedback`", "one `{id, signal, value}` or a list; idempotent per (id, signal)"),
+        (
+            "`POST /v1/feedback`",
+            "one `{id, signal, value}` or a list; with `session` instead of `id`, about all answers of that `x-setpoint-session` "
+            "together; idempotent per (id, signal) and (session, signal)",
+        ),
         (
             "`GET /v1/learning`",
-            "what was learned: all cells with tallies, marks, allocation (as `setpoint report --export`) and standing; with "
-            "keys, without the cells of other tenants",
+            "what was learned: all cells with tallies, marks, allocation (as `setpoint report --export`) and standing; how "
+            "observed signals correlate with explicit ones, and their weights; with keys, without the cells of other tenants",
         ),
         ("`POST /v1/explain`", "a chat completions body in, the ladder out; nothing is forwarded or stored"),
         (

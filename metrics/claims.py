@@ -1,9 +1,12 @@
 """Feedback on its way to an arm: which decision it is about, whether it still counts, whether it is new."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from metrics.episodes import Episode
+from metrics.errors import SignalError
 from metrics.ids import decision_time
 from metrics.outcome import Credit, DecisionRecord, Feedback
 from metrics.signals import SIGNALS, reward
@@ -20,6 +23,8 @@ class Claim:
     reward: float | None
     window: float
     deadline: float | None = None
+    episode: Episode | None = None  # where it is about a session
+    due: float = 0.0  # when there is something to do about it
 
     def standing(self, record: DecisionRecord) -> Credit | None:
         """Why it does not count; None if it does."""
@@ -42,7 +47,17 @@ class Claim:
 def claim(item: Feedback, longest: float) -> Claim:
     """Checks an item. Raises SignalError, saying what is allowed."""
     number = reward(item.signal, item.value)
-    return Claim(item, number, min(SIGNALS[item.signal].window, longest))
+    window = min(SIGNALS[item.signal].window, longest)
+    return Claim(item, number, window, episode=_episode(item, number, window))
+
+
+def _episode(item: Feedback, number: float | None, window: float) -> Episode | None:
+    if item.session is None:
+        return None
+    if number is None:
+        raise SignalError(f"signal: {item.signal} is said of one answer, by its id, and not of a session")
+    token = os.urandom(8).hex()
+    return Episode(item.tenant or "", item.session, item.signal, number, item.at, window, token)
 
 
 class Queue:

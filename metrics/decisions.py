@@ -5,6 +5,7 @@ from typing import Any
 
 from metrics import keys, records
 from metrics.door import Door
+from metrics.episodes import MOST
 from metrics.outcome import DecisionRecord
 
 
@@ -44,10 +45,18 @@ class Decisions(Door):
 
     def _put_decisions(self, pipe: Any, decisions: Sequence[tuple[DecisionRecord, str | None]]) -> None:
         hashes: dict[str, dict[str, str]] = {}
+        sessions: dict[str, dict[str, float]] = {}
         for record, completion in decisions:
             hashes.setdefault(keys.decisions(record.id, record.at), {})[record.id] = records.pack(record)
             if completion:
                 hashes.setdefault(keys.completions(completion, int(record.at) // keys.DAY), {})[completion] = record.id
+            if record.session is not None:
+                named = record.id if record.learns else "-"  # so that a session is known that learns nothing
+                sessions.setdefault(keys.session(record.tenant, record.session), {})[named] = record.at
         for key, mapping in hashes.items():
             pipe.hset(key, mapping=mapping)
             pipe.expire(key, int(self.window) + (keys.DAY if ":completions:" in key else keys.BUCKET))
+        for key, times in sessions.items():
+            pipe.zadd(key, times)
+            pipe.zremrangebyrank(key, 0, -MOST - 1)
+            pipe.expire(key, int(self.window))

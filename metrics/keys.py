@@ -1,5 +1,6 @@
 """Names of everything that is kept in Redis. All keys of a cell carry its hash tag, so that Cluster keeps them together."""
 
+import hashlib
 import zlib
 
 from metrics.ids import decision_time
@@ -53,6 +54,26 @@ def applied(cell: str, epoch: int, writer: str) -> str:
 def credited(record: DecisionRecord, signal: str) -> str:
     """Set once a (decision, signal) was credited; the value as JSON. Decisions without a cell go by their task."""
     return f"{_tag(record.cell or '-|' + record.task)}:f:{record.id}:{signal}"
+
+
+def session(tenant: str, name: str) -> str:
+    """Sorted set of the decisions of a session that learn, by their time; `-` stands for the others."""
+    return f"setpoint:{{session:{_whose(tenant, name)}}}:d"
+
+
+def episode(tenant: str, name: str, signal: str) -> str:
+    """Set once a signal was sent for a session, as JSON: when, the reward, by whom."""
+    return f"setpoint:{{session:{_whose(tenant, name)}}}:f:{signal}"
+
+
+def earned(cell: str, epoch: int, tenant: str, name: str, signal: str) -> str:
+    """Set once a cell has earned what was said of a session; the reward as JSON."""
+    return f"{_tag(cell)}:e:{epoch}:{_whose(tenant, name)}:{signal}"
+
+
+def _whose(tenant: str, name: str) -> str:
+    both = f"{len(tenant)}|{tenant}|{name}".encode(errors="replace")
+    return hashlib.blake2b(both, digest_size=16).hexdigest()
 
 
 def imported(digest: str) -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from metrics.claims import Claim, Queue, claim
+from metrics.credits import Grant
+from metrics.episodes import Episode
 from metrics.errors import SchemaError, StoreError
 from metrics.health import Health
 from metrics.ids import base36
@@ -18,7 +20,7 @@ from metrics.instruments import Instruments
 from metrics.outbox import Outbox, Recent
 from metrics.outcome import Credit, DecisionRecord, Feedback, Outcome
 from metrics.settling import Settling
-from metrics.store import Batch, Grant, Store
+from metrics.store import Batch, Store
 from metrics.tally import CellStatistics, Pause
 
 _log = logging.getLogger(__name__)
@@ -69,7 +71,7 @@ class Ledger:
         self._health = Health(instruments, steady)
         self._checked = False  # whether the layout of the store that we are connected to is ours
         self._corrupt = 0
-        self.settling = Settling(store, instruments, self._outbox, recent, clock, steady, self._resend)
+        self.settling = Settling(store, instruments, self._outbox, self._inbox, recent, clock, steady, self._resend)
 
     @property
     def state(self) -> StoreState:
@@ -81,8 +83,6 @@ class Ledger:
         """Takes down a finished request. Its text is looked at within half a second and then forgotten."""
         try:
             self._instruments.finished(outcome)
-            if outcome.result != "ok":
-                return
             self._inbox.take(outcome)
         except Exception:  # a completion never fails because its metrics did
             self._stumbled("taking down an outcome")
@@ -221,7 +221,7 @@ class Ledger:
                 await self._send(sent)
             self._outbox.resent(self._steady())
 
-    async def _send(self, sent: "Batch | tuple[int, Sequence[Grant]]") -> None:
+    async def _send(self, sent: "Batch | tuple[int, Sequence[Grant | Episode]]") -> None:
         if isinstance(sent, Batch):
             await self._store.write(sent)
         else:

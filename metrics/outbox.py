@@ -4,8 +4,10 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from metrics.credits import Grant
+from metrics.episodes import Episode
 from metrics.outcome import DecisionRecord
-from metrics.store import Batch, Grant
+from metrics.store import Batch
 from metrics.tally import Slot, Sums, Tally
 
 _AT_ONCE = 200  # decisions in one batch: 3 ms in which no request gets its turn
@@ -13,7 +15,7 @@ _AT_ONCE = 200  # decisions in one batch: 3 ms in which no request gets its turn
 # is kept a second longer than that, and sent again if the server turns out not to have it.
 KEPT = 3.0
 
-Sent = Batch | tuple[int, Sequence[Grant]]
+Sent = Batch | tuple[int, Sequence[Grant | Episode]]
 
 
 class Outbox:

@@ -19,6 +19,7 @@ class DecisionRecord:
     `live` and `shadow` are what the classifiers said, as `task@digest`; None where they were not asked, or not yet.
     `table` is the version of the allocation that `odds` come from: the share of each arm that could be drawn, as it was drawn
     with. `sticky` says what the draw was keyed on, `session` (where there is one) or `request`. None where nothing was drawn.
+    `observed` are the rewards of observed signals that are held against explicit ones; None before the answer was looked at.
     """
 
     id: str
@@ -43,6 +44,7 @@ class DecisionRecord:
     table: str | None = None
     odds: Mapping[str, float] | None = None
     sticky: str | None = None
+    observed: tuple[tuple[str, float], ...] | None = None
 
     @property
     def learns(self) -> bool:
@@ -56,7 +58,8 @@ class Outcome:
 
     `completion` is the id that the upstream gave the answer. `text` is read for observed signals and dropped: it is
     never stored or logged. `prompt` is a fingerprint (not the text) of the last user message: the same one again in the
-    same session is a regeneration. `label_task` says that a short, capped answer is what was wanted.
+    same session is a regeneration. `label_task` says that a short, capped answer is what was wanted. `failed` says that the
+    upstream failed on the request or refused it as it was; None where that says nothing about how it was asked.
     """
 
     decision: DecisionRecord
@@ -75,11 +78,13 @@ class Outcome:
     wants_json: bool
     label_task: bool
     prompt: str | None = None
+    failed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """One thing that a client says about an answer; `id` is a decision id or the upstream's completion id.
+    """One thing that a client says about an answer; `id` is a decision id or the upstream's completion id. Or about all
+    answers of a `session` of its `tenant` together: then `id` is empty.
 
     With `tenant`, decisions of other tenants are unknown to it.
     """
@@ -89,3 +94,4 @@ class Feedback:
     value: float | bool | str
     at: float
     tenant: str | None = None
+    session: str | None = None

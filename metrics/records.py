@@ -13,10 +13,10 @@ from metrics.tally import Pause, Tally
 _TYPES: tuple[type | tuple[type, ...], ...] = (
     str, str, str, str, int, (str, type(None)), (str, type(None)), (str, type(None)),
     (int, float), str, str, (str, type(None)), bool, (int, float), (str, type(None)), bool,
-    (str, type(None)), (str, type(None)), (str, type(None)), (dict, type(None)), (str, type(None)),
+    (str, type(None)), (str, type(None)), (str, type(None)), (dict, type(None)), (str, type(None)), (dict, type(None)),
 )  # fmt: skip
-_ODDS = 19  # where they stand
-_LATER = 7  # fields at the end that older records lack, all or some of them
+_ODDS, _OBSERVED = 19, 21  # where they stand
+_LATER = 8  # fields at the end that older records lack, all or some of them
 
 
 def dumps(value: Any) -> str:
@@ -34,7 +34,7 @@ def pack(r: DecisionRecord) -> str:
     values = (
         r.tenant, r.task, r.model, r.upstream, r.turn, r.cell, r.parameter, r.arm,
         r.propensity, r.mode, r.policy, r.session, r.effective, r.at, r.features, r.declared, r.live, r.shadow,
-        r.table, r.odds, r.sticky,
+        r.table, r.odds, r.sticky, None if r.observed is None else {signal: round(x, 3) for signal, x in r.observed},
     )  # fmt: skip
     return dumps(values)
 
@@ -48,11 +48,19 @@ def unpack(decision: str, text: str) -> DecisionRecord | None:
         return None
     if len(values) > _ODDS and not _are_odds(values[_ODDS]):
         return None
+    if len(values) > _OBSERVED:
+        values[_OBSERVED] = _observed(values[_OBSERVED])
     return DecisionRecord(decision, *values)
 
 
 def _are_odds(found: dict[str, Any] | None) -> bool:
     return found is None or all(isinstance(p, int | float) and 0 < p <= 1 for p in found.values())
+
+
+def _observed(found: dict[str, Any] | None) -> tuple[tuple[str, float], ...] | None:
+    if found is None:
+        return None
+    return tuple((s, float(x)) for s, x in found.items() if isinstance(x, int | float) and 0 <= x <= 1)
 
 
 def pack_label(task: str, features: str) -> str:

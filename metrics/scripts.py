@@ -46,7 +46,7 @@ return add(KEYS[2], 3)
 """
 )
 
-# KEYS: the marker of (decision, signal), and as above. ARGV: the value as JSON, marker's life, at most one triple.
+# KEYS: the marker of (decision, signal) or (session, signal), and as above. ARGV: the value as JSON, marker's life, triples.
 CREDIT = (
     _ADD
     + """
@@ -56,6 +56,17 @@ if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('UNLINK', KEYS[3]) end
 return add(KEYS[2], 3)
 """
 )
+
+# KEYS: the claim of (session, signal), the decisions of the session. ARGV: the claim as JSON, its life in seconds, the
+# earliest time that counts. Gives the claim that stands and the decisions; nothing for a session that is not known.
+OPEN = """
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  if redis.call('EXISTS', KEYS[2]) == 0 then return {} end
+  if redis.call('ZCOUNT', KEYS[2], ARGV[3], '+inf') == 0 then return {'late'} end
+  redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+end
+return {redis.call('GET', KEYS[1]), unpack(redis.call('ZRANGE', KEYS[2], 0, -1))}
+"""
 
 # KEYS: the mark that guards, the time for the reader, the sums of this epoch and of the one before. ARGV: the time, the
 # guard's life and the other's in seconds, the factor. Gives the number of values left alone, or -1 while the guard stands.

@@ -72,6 +72,11 @@ def _repetition(ratio: Raw) -> float | None:
     return None if number is None else min(max((0.5 - number) / 0.3, 0.0), 1.0)
 
 
+def _excess(value: Raw) -> float | None:
+    number = _number(value, -1, 1)
+    return None if number is None else (1 - number) / 2
+
+
 @dataclass(frozen=True, slots=True)
 class Signal:
     """One row. `window` is how many seconds after the decision it still counts; `normalise` gives None for what it refuses."""
@@ -194,12 +199,26 @@ _TABLE: tuple[Signal, ...] = (
         "The answer opens with a refusal, in English or Chinese (0).",
         _not,
     ),
+    Signal(
+        "failed",
+        "observed",
+        "guardrail",
+        1.0,
+        0,
+        "1 or 0, less the share of others",
+        "The upstream failed (5xx, silence, a broken answer) or refused the request as it was (4xx, but not for keys, limits or "
+        "what is not there), held against the other arms' requests of the model just before: 0 failed alone, 1/2 like them, 1 "
+        "answered where they failed.",
+        _excess,
+    ),
     Signal("latency", "observed", "latency", 1.0, 0, "seconds", "Whole answer; 10 s give 1/2.", _less(10.0)),
     Signal("ttft", "observed", "latency", 1.0, 0, "seconds", "Time to the first token; 1 s gives 1/2.", _less(1.0)),
     Signal("cost", "observed", "cost", 1.0, 0, "US dollars", "Price of the request; $0.01 gives 1/2.", _less(0.01)),
 )
 
 SIGNALS: Mapping[str, Signal] = MappingProxyType({s.name: s for s in _TABLE})
+# Held against explicit ratings; those of quality are weighed by how far they move with them.
+CONTROLS: tuple[str, ...] = ("json_valid", "repetition", "truncated", "regenerate")
 EXPLICIT: tuple[str, ...] = tuple(s.name for s in _TABLE if s.source == "explicit")
 
 

@@ -3,26 +3,23 @@
 Everything written is an addition or can be written twice, so a caller that got no answer just writes again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from metrics import keys, records, scripts
 from metrics.connect import Client
+from metrics.correlation import weighed
+from metrics.credits import CORRECTED, MARKER, Credits, number_of
 from metrics.decisions import Decisions
 from metrics.door import WINDOW
 from metrics.errors import SchemaError, StoreError
 from metrics.marks import Marks
 from metrics.outcome import DecisionRecord
-from metrics.signals import Raw
-from metrics.tally import CellStatistics, Pause, Slot, Tally, decay, epoch_of, reward
+from metrics.tally import CellStatistics, Pause, Slot, Tally, decay, epoch_of
 
 SCHEMA = 1
-_MARKER = 7 * 86_400  # seconds that a writer's batch may be sent again
 _CELLS_AT_ONCE = 25  # 2 ms to read
-_LABELS = 10_000
-CORRECTED = 30  # days that a corrected ask is kept for training
-_CORRECTIONS = 2_000  # corrected asks a day: about 3 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +33,7 @@ class Batch:
     cells: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """One signal for one decision, already a reward; None is kept without crediting an arm."""
-
-    decision: DecisionRecord
-    signal: str
-    value: Raw
-    reward: float | None
-
-
-class Store(Decisions, Marks):
+class Store(Decisions, Credits, Marks):
     """Promises: idempotent writes, atomic credits, StoreError for whatever keeps Redis from answering.
 
     Stored values that make no sense are skipped and counted in `corrupt`; they never raise.
@@ -78,7 +65,7 @@ class Store(Decisions, Marks):
                 f"store: {keys.SCHEMA} is {schema!r} and this Setpoint writes {SCHEMA}: upgrade it, or give it another "
                 "store or database; until then it reads and learns nothing"
             )
-        return _number(number)
+        return number_of(number)
 
     async def write(self, batch: Batch) -> None:
         """Adds a batch. In doubt (StoreError) send the same one again: what is there already is not added twice."""
@@ -100,46 +87,15 @@ class Store(Decisions, Marks):
                 pipe,
                 scripts.APPLY,
                 (keys.applied(cell, epoch, batch.writer), keys.sums(cell, epoch), keys.sums(cell, epoch - 2)),
-                (batch.number, _MARKER, *records.fields(sums)),
+                (batch.number, MARKER, *records.fields(sums)),
             )
         self._progress(pipe, batch.writer, batch.number)
         replies = await self._run(pipe)
-        self.before = _number(replies[-2])
+        self.before = number_of(replies[-2])
         self.corrupt += sum(max(r or 0, 0) for r in replies[-2 - len(groups) : -2])
 
-    async def credit(self, grants: Sequence[Grant], writer: str, number: int) -> list[bool]:
-        """Credits each grant once ever per (decision, signal): True for those that were new."""
-        pipe = self._pipe()
-        for grant in grants:
-            record, sums = grant.decision, []
-            epoch = epoch_of(record.at)
-            if grant.reward is not None and record.cell is not None and record.arm is not None:
-                slot, tally = reward(record.cell, record.arm, grant.signal, record.at, grant.reward)
-                sums = records.fields([(slot.arm, slot.signal, tally)])
-            cell = record.cell or ""
-            self._script(
-                pipe,
-                scripts.CREDIT,
-                (
-                    keys.credited(record, grant.signal),
-                    *((keys.sums(cell, epoch), keys.sums(cell, epoch - 2)) if sums else ()),
-                ),
-                (records.dumps(grant.value), int(self.window) + keys.DAY, *sums),
-            )
-        cells = {g.decision.cell for g in grants if g.reward is not None and g.decision.cell is not None}
-        if cells:
-            pipe.sadd(keys.CELLS, *cells)
-        self._progress(pipe, writer, number)
-        *replies, before, _ = await self._run(pipe)
-        replies = replies[: len(grants)]
-        self.before = _number(before)
-        self.corrupt += sum(max(r or 0, 0) for r in replies)
-        new = [r is not None and r >= 0 for r in replies]
-        await self._label(g for g, fresh in zip(grants, new, strict=True) if fresh and g.signal == "task")
-        return new
-
     async def statistics(self, now: float) -> dict[str, CellStatistics]:
-        """All cells, decayed to `now`: the sums of this epoch and of the one before."""
+        """All cells, decayed to `now`: the sums of this epoch and of the one before; observed signals weighed by task."""
         pipe = self._pipe()
         pipe.smembers(keys.CELLS)
         pipe.get(keys.PAUSED)
@@ -153,7 +109,7 @@ class Store(Decisions, Marks):
         for start in range(0, len(cells), _CELLS_AT_ONCE):
             chunk = cells[start : start + _CELLS_AT_ONCE]
             out |= await self._read(chunk, now)
-        return out
+        return weighed(out)
 
     async def labels(self) -> dict[tuple[str, str], int]:
         """How often a task was labelled as another one: (decided, labelled) to count."""
@@ -194,9 +150,9 @@ class Store(Decisions, Marks):
             meta = records.unpack_meta(stored_meta)
             arms: dict[str, dict[str, Tally]] = {}
             for back in (0, 1):
-                found, bad = records.tallies(sums[back] or {})
+                stored, bad = records.tallies(sums[back] or {})
                 self.corrupt += bad
-                for (arm, signal), tally in found.items():
+                for (arm, signal), tally in stored.items():
                     signals = arms.setdefault(arm, {})
                     signals[signal] = signals.get(signal, Tally()).plus(tally, decay(epoch - back, now))
             self.corrupt += meta is None
@@ -204,30 +160,8 @@ class Store(Decisions, Marks):
             self.corrupt += changed is not None and changed_at is None
             cause = "" if mark is None else self._understood(records.unpack_rollback(mark), "unreadable")
             until = now + left / 1000 if cause and left > 0 else None
-            out[cell] = CellStatistics(meta or {}, arms, changed_at, cause, until, self.paused is not None)
+            found = CellStatistics.of(meta or {}, arms)
+            out[cell] = replace(
+                found, changed_at=changed_at, rolled_back=cause, rolled_back_until=until, paused=self.paused is not None
+            )
         return out
-
-    async def _label(self, grants: Iterable[Grant]) -> None:
-        pipe = self._pipe()
-        for grant in grants:
-            record, task = grant.decision, str(grant.value)
-            self._script(pipe, scripts.LABEL, (keys.LABELS,), (f"{record.task}|{task}", _LABELS))
-            if record.features is not None:
-                self._keep(pipe, record, task, record.features, replace=True)
-        if len(pipe):
-            await self._run(pipe)
-
-    def _keep(self, pipe: Any, record: DecisionRecord, task: str, features: str, *, replace: bool) -> None:
-        args = (record.id, records.pack_label(task, features), _CORRECTIONS, CORRECTED * keys.DAY, int(replace))
-        self._script(pipe, scripts.KEEP, (keys.corrections(int(record.at) // keys.DAY),), args)
-
-    @staticmethod
-    def _progress(pipe: Any, writer: str, number: int) -> None:
-        # Two commands: SET with GET would leave a key of another type as it is.
-        pipe.get(keys.progress(writer))
-        pipe.set(keys.progress(writer), number, ex=_MARKER)
-
-
-def _number(stored: Any) -> int:
-    """A writer's progress; 0 for none, and for what is none."""
-    return int(stored) if str(stored).isdecimal() else 0

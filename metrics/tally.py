@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 
 HALF_LIFE = 7 * 86_400.0  # seconds
 EPOCH = 16 * HALF_LIFE
+PAIRS = (
+    "*pairs"  # where an arm would stand: sums over pairs of an observed and an explicit reward (metrics/correlation.py)
+)
 
 
 class Tally(NamedTuple):
@@ -52,7 +55,8 @@ class CellStatistics:
     """One cell as all replicas see it: what it is about, and a tally per arm and signal, decayed to the time of reading.
 
     `changed_at`: the last change found, of the last 30 days; `rolled_back`: the cause, "" for a cell that is not;
-    `rolled_back_until`: when that ends by itself, None if never; `paused`: all cells are. Times in unix seconds.
+    `rolled_back_until`: when that ends by itself, None if never; `paused`: all cells are. Times in unix seconds. `pairs` are sums
+    of observed beside explicit rewards, and `weights` what observed signals are worth by them; the table says the others.
     """
 
     meta: Mapping[str, Any] = field(default_factory=dict)
@@ -61,6 +65,18 @@ class CellStatistics:
     rolled_back: str = ""
     rolled_back_until: float | None = None
     paused: bool = False
+    pairs: Mapping[str, Tally] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, meta: Mapping[str, Any], sums: Mapping[str, Mapping[str, Tally]]) -> "CellStatistics":
+        """From all sums of a cell, among them those that are no arm's."""
+        return cls(meta, {arm: s for arm, s in sums.items() if arm != PAIRS}, pairs=sums.get(PAIRS, {}))
+
+    @property
+    def sums(self) -> Mapping[str, Mapping[str, Tally]]:
+        """All sums, as the store and exported files have them."""
+        return {**self.arms, PAIRS: self.pairs} if self.pairs else self.arms
 
     @property
     def held(self) -> bool:
@@ -107,9 +123,9 @@ class Sums:
         return taken
 
 
-def reward(cell: str, arm: str, signal: str, at: float, value: float) -> tuple[Slot, Tally]:
-    """One reward of a decision made at `at`, ready to be added."""
-    w = growth(at)
+def reward(cell: str, arm: str, signal: str, at: float, value: float, weight: float = 1.0) -> tuple[Slot, Tally]:
+    """One reward of a decision made at `at`, ready to be added; or a part of one."""
+    w = weight * growth(at)
     return Slot(cell, epoch_of(at), arm, signal), Tally(w, w * value, w * value * value)
 
 

@@ -74,7 +74,7 @@ def _learnt(policy: Policy, cell: str, seen: CellStatistics) -> _Learnt | None:
         return None
     arms = [str(arm) for arm in grid]
     try:
-        toned = balanced(seen.arms)
+        toned = balanced(seen.arms, seen.weights)
         evidence = [_evidence(parameter, arm, str(baseline), toned, adaptation.objective) for arm in arms]
         if not all(map(math.isfinite, (x for one in evidence for x in (one.n, one.mean, one.variance)))):
             raise ValueError("no finite evidence")  # which would spoil what other cells learn from it, too

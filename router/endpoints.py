@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, Stri
 
 from metrics.errors import SignalError
 from metrics.outcome import Feedback
-from metrics.signals import reward
 from metrics.tally import CellStatistics
 from policies.arms import plain
 from router import exchange
@@ -20,6 +19,7 @@ from router.explaining import as_json
 from router.gate import read_body
 from router.incoming import Incoming
 from router.pipeline import headers_of
+from router.reporting import observed
 from router.services import Services, served_models
 from router.standing import standing
 from router.surfaces import SURFACES
@@ -29,15 +29,34 @@ MOST_FEEDBACK = 1_000
 
 
 class FeedbackItem(BaseModel):
-    """One signal about one answer."""
+    """One signal about one answer, or about all answers of a session together."""
 
     model_config = ConfigDict(extra="forbid")
 
-    id: str = Field(min_length=1, max_length=200, description="Decision id (x-setpoint-decision) or completion id.")
+    id: str | None = Field(
+        None, min_length=1, max_length=200, description="Decision id (x-setpoint-decision) or completion id."
+    )
+    session: str | None = Field(
+        None, min_length=1, max_length=200, description="Instead of `id`: the x-setpoint-session of the requests."
+    )
     signal: str = Field(
         description="A row of the signal table: rating, thumbs, score, success, accepted, edited, regenerated, task."
     )
     value: StrictBool | StrictInt | StrictFloat | StrictStr = Field(description="As the signal's row says.")
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What it names. Raises RequestError for both or neither."""
+        if (self.id is None) == (self.session is None):
+            found = "both are" if self.id is not None else "neither is"
+            raise RequestError("invalid_request", f"Name either `id` or `session`; {found} given.", "id")
+        return {"id": self.id} if self.id is not None else {"session": self.session or ""}
+
+    def said(self, tenant: str, closed: bool, now: float) -> Feedback:
+        """As the ledger takes it. Headers are read as Latin-1, so a session is too."""
+        session = self.session and self.session.encode(errors="replace").decode("latin-1").strip()[:200]
+        whose = tenant if closed or session else None
+        return Feedback(self.id or "", self.signal, self.value, now, whose, session)
 
 
 def _services(request: Request) -> Services:
@@ -123,22 +142,23 @@ async def _listed(upstream: Upstream) -> list[dict[str, Any]]:
 
 
 async def feedback(services: Of, tenant: Tenant, items: FeedbackItem | list[FeedbackItem]) -> Response:
-    """Idempotent per (id, signal). Each item is answered credited, duplicate, late, unknown, or queued while the store is
-    away or the decision is not yet known to it."""
+    """Idempotent per (id, signal) and (session, signal). Each item is answered credited, duplicate, late, unknown, or queued:
+    while the store is away, while the decision is not yet known to it, and for a second where a session is named, so that
+    the last answers of every replica share in it."""
     given = items if isinstance(items, list) else [items]
     if len(given) > MOST_FEEDBACK:
         raise RequestError("invalid_request", f"At most {MOST_FEEDBACK} items at once.")
-    now = time()
-    entries = [Feedback(i.id, i.signal, i.value, now, tenant if services.gate.closed else None) for i in given]
+    about, now = [i.about for i in given], time()
     try:
-        for entry in entries:
-            reward(entry.signal, entry.value)
+        results = await services.ledger.feedback([i.said(tenant, services.gate.closed, now) for i in given])
     except SignalError as e:
         raise RequestError("invalid_request", str(e), "signal") from e
-    results = await services.ledger.feedback(entries)
     if not isinstance(items, list) and results == ["unknown"]:
-        raise RequestError("unknown_decision", f"No decision or completion with the id {items.id!r} is known.", "id")
-    told = [{"id": i.id, "signal": i.signal, "result": r} for i, r in zip(given, results, strict=True)]
+        what = "session is" if items.session else "decision or completion with that id is"
+        raise RequestError(
+            "unknown_decision", f"{next(iter(about[0].values()))!r}: no such {what} known.", next(iter(about[0]))
+        )
+    told = [a | {"signal": i.signal, "result": r} for a, i, r in zip(about, given, results, strict=True)]
     return JSONResponse({"object": "list", "data": told} if isinstance(items, list) else told[0])
 
 
@@ -156,7 +176,7 @@ def _learned(services: Services, seen: Mapping[str, CellStatistics]) -> dict[str
     for cell, row in told["cells"].items():
         found = standing(policy, seen[cell], table.cells.get(cell), reached=table.leads_to(cell))
         row |= {"standing": found.word, "reason": found.reason}
-    return told
+    return told | {"observed": observed(seen)}
 
 
 async def explain(request: Request, services: Of, tenant: Tenant) -> Response:

@@ -43,7 +43,7 @@ def as_json(
 def _cell(seen: CellStatistics, learned: Mapping[str, float] | None) -> dict[str, Any]:
     return {
         "meta": seen.meta,
-        "arms": {arm: {s: tally._asdict() for s, tally in signals.items()} for arm, signals in seen.arms.items()},
+        "arms": {arm: {s: tally._asdict() for s, tally in signals.items()} for arm, signals in seen.sums.items()},
         "changed_at": seen.changed_at,
         "rolled_back": seen.rolled_back or None,
         "rolled_back_until": seen.rolled_back_until,
@@ -93,7 +93,7 @@ def _read(cell: Any, called: str, name: str) -> CellStatistics:
         for signal, tally in signals.items():
             if not sound(tally._asdict()):
                 raise ExchangeError(f"{name}: damaged: {signal} of {arm} in cell {called!r} is no sum of rewards")
-    return CellStatistics(meta, arms)
+    return CellStatistics.of(meta, arms)
 
 
 async def add(export: Export, store: Store, now: float) -> None:
@@ -114,7 +114,7 @@ async def add(export: Export, store: Store, now: float) -> None:
         sums = {
             Slot(cell, epoch_of(now), arm, signal): Tally().plus(tally, weight)
             for cell, seen in chunk.items()
-            for arm, signals in seen.arms.items()
+            for arm, signals in seen.sums.items()
             for signal, tally in signals.items()
         }
         meta = {

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("setpoint")
 
 MOST_KEPT = 1_000_000  # bytes of a streamed answer that are read for usage and observed signals
+FAILURES = frozenset({"upstream_cut", "upstream_invalid", "upstream_timeout"})
+NOT_BLAMED = frozenset(
+    {401, 403, 404, 408, 409, 429}
+)  # of an upstream: whatever the parameters were, it would say the same
 LABEL_TASKS = frozenset({"classification"})  # a short, capped answer is what was wanted
 
 
@@ -93,6 +97,7 @@ def _report(services: "Services", exchange: Exchange) -> None:
         wants_json=prepared.context.wants_json,
         label_task=prepared.context.task in LABEL_TASKS,
         prompt=_fingerprint(prepared),
+        failed=_failed(exchange, answered),
     )
     services.recorded(prepared, outcome)
 
@@ -107,6 +112,18 @@ def _result(exchange: Exchange, answered: Answered) -> Result:
     if exchange.result == "ok" and (exchange.status >= 400 or answered.error):
         return "rejected" if 400 <= exchange.status < 500 else "error"
     return exchange.result
+
+
+def _failed(exchange: Exchange, answered: Answered) -> bool | None:
+    """Whether the upstream failed on a request; None where it does not know the parameters (a hang-up, an upstream that is not
+    reached, keys and limits, a failure of our own)."""
+    if exchange.result == "cancelled" or (exchange.code and exchange.code not in FAILURES):
+        return None
+    if exchange.code or answered.error:
+        return True
+    if exchange.status >= 400:
+        return None if exchange.status in NOT_BLAMED else True
+    return False if 200 <= exchange.status < 300 else None
 
 
 def record_of(prepared: Prepared, features: str | None = None) -> DecisionRecord:

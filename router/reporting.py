@@ -7,7 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from metrics.rewards import balanced, combine
+from metrics.correlation import by_task, pooled
+from metrics.rewards import QUALITY, balanced, combine
+from metrics.signals import CONTROLS, SIGNALS
 from metrics.tally import CellStatistics, Pause
 from policies.allocation import Allocations
 from policies.arms import origin
@@ -28,6 +30,7 @@ def as_json(
         "paused": None if paused is None else paused._asdict(),
         "cells": {cell: _arms(policy, seen, table.cells.get(cell)) for cell, seen in cells.items()},
         "standing": {cell: told(policy, cell, seen, table) for cell, seen in cells.items()},
+        "observed": observed(cells),
     }
 
 
@@ -53,11 +56,26 @@ def told(policy: Policy, cell: str, seen: CellStatistics, table: Allocations) ->
     }
 
 
+def observed(cells: Mapping[str, CellStatistics]) -> dict[str, dict[str, dict[str, Any]]]:
+    """By task and observed signal, over the cells given: pairs with an explicit reward, their correlation with its 90 % interval,
+    and the weight that the signal counts with, 0 for a guardrail; only where there are pairs."""
+    out: dict[str, dict[str, dict[str, Any]]] = {}
+    for task, found in sorted(by_task(cells).items()):
+        for signal in CONTROLS:
+            pairs = pooled(found, signal)
+            low, high = pairs.interval or (None, None)
+            if pairs.n > 0:
+                own = SIGNALS[signal].weight if SIGNALS[signal].group == QUALITY else 0.0
+                row = {"pairs": round(pairs.n, 1), "r": pairs.r, "low": low, "high": high}
+                out.setdefault(task, {})[signal] = row | {"weight": found[0].weights.get(signal, own), "table": own}
+    return out
+
+
 def _arms(policy: Policy, seen: CellStatistics, learned: Mapping[str, float] | None) -> list[dict[str, Any]]:
     baseline = seen.meta.get("baseline")
     objective = policy.adaptation_of(str(seen.meta.get("task"))).objective
     shown = served(policy, seen, learned) if learned else {}
-    arms = balanced(seen.arms)
+    arms = balanced(seen.arms, seen.weights)
     own = combine(arms.get(str(baseline), {}), objective)
     rows = []
     for arm in grid_of(seen):
@@ -95,6 +113,9 @@ def show(found: Mapping[str, Any], console: Console) -> None:
         console.print(where, style="italic", markup=False)
         _show_standing(cell, found["standing"][cell], console)
         console.print(_table(parameter.partition("@")[0], rows), "")
+    if found["observed"]:
+        console.print("Observed signals beside explicit ones: what they are worth", style="italic")
+        console.print(_observed(found["observed"]))
 
 
 def _show_standing(cell: str, now: Mapping[str, Any], console: Console) -> None:
@@ -103,6 +124,16 @@ def _show_standing(cell: str, now: Mapping[str, Any], console: Console) -> None:
         console.print(f"ends earlier with: setpoint learning release '{cell}'", markup=False, highlight=False)
     if now["changed_at"] is not None:
         console.print(f"last change found: {when(now['changed_at'])}", markup=False, highlight=False)
+
+
+def _observed(tasks: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
+    table = Table("task", "signal", "pairs", "correlation (90 %)", "weight in use", box=None)
+    for task, signals in tasks.items():
+        for signal, row in signals.items():
+            r = "-" if row["r"] is None else f"{row['r']:+.2f}"
+            reach = "" if row["low"] is None else f" ({row['low']:+.2f} to {row['high']:+.2f})"
+            table.add_row(task, signal, f"{row['pairs']:g}", r + reach, f"{row['weight']:.2f} (table {row['table']:g})")
+    return table
 
 
 def _table(parameter: str, rows: list[dict[str, Any]]) -> Table:

@@ -23,6 +23,7 @@ SOURCES = ("explicit", "observed")
 MARGIN = 0.01  # of the reward that learning maximises: less would not be noticed
 # What is watched whatever is maximised, and by how much it may be worse, in units of its reward in [0, 1].
 GUARDED: Mapping[str, float] = {
+    "failed": 0.02,
     "truncated": 0.02,
     "refusal": 0.02,
     "json_valid": 0.02,
@@ -97,7 +98,10 @@ def _earned(seen: CellStatistics, grid: Iterable[object], source: str) -> list[T
 def shortfall(seen: CellStatistics, learned: Mapping[str, float], baseline: str, objective: Mapping[str, float]) -> str:
     """Why what a cell serves falls short of the policy's own value beyond doubt: `reward`, or a guarded signal; empty if it does
     not. `learned` is its allocation."""
-    others, arms = [(arm, share) for arm, share in learned.items() if arm != baseline], balanced(seen.arms)
+    others, arms = (
+        [(arm, share) for arm, share in learned.items() if arm != baseline],
+        balanced(seen.arms, seen.weights),
+    )
 
     def earned(arm: str) -> Evidence:
         return Evidence(0.0, *combine(arms.get(arm, {}), objective))

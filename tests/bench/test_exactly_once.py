@@ -8,9 +8,10 @@ import pytest
 from bench.learning.clients import Item, Size
 from bench.learning.exactly_once import count, run
 from bench.learning.writers import ARMS, CELLS, UNFLUSHED, Machine, record
+from metrics.credits import Grant
 from metrics.embedded import start_embedded
 from metrics.ids import new_decision_id
-from metrics.store import Batch, Grant, Store
+from metrics.store import Batch, Store
 
 AT = 1_790_000_000.0
 

@@ -5,16 +5,19 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import redis
 
 from metrics.connect import connect
+from metrics.credits import Grant
 from metrics.embedded import find_server
+from metrics.episodes import Episode
 from metrics.errors import StoreError
 from metrics.outcome import DecisionRecord
-from metrics.store import Batch, Grant, Store
+from metrics.store import Batch, Store
 from metrics.tally import reward
 
 NOW = 1_790_000_000.0
@@ -60,7 +63,13 @@ async def exercise(url: str, decide: Callable[..., DecisionRecord]) -> None:
     grants = [Grant(r, "rating", 5, 1.0) for r in records]
     assert await store.credit(grants, "w", 2) == [True] * 20
     assert await store.credit(grants, "w", 2) == [False] * 20
+    episode = Episode("team-a", "s", "success", 1.0, NOW, 60.0, "t", tuple(records))
+    assert (await store.open([episode]))[0].state == "unknown"
+    await store.write(Batch("w", 3, [(replace(r, session="s"), None) for r in records]))
+    assert len((await store.open([episode]))[0].ids) == 20
+    assert [await store.credit([episode], "w", n) for n in (4, 5)] == [[True], [False]]
     found = await store.statistics(NOW)
+    assert [round(found[f"cell{n}"].arms["0.3"]["success"].n, 6) for n in range(20)] == [1.0] * 20
     assert [round(found[f"cell{n}"].arms["0.3"]["rating"].n, 6) for n in range(20)] == [1.0] * 20
     assert found["cell0"].meta == {"x": 1}
     assert store.corrupt == 0

@@ -10,12 +10,13 @@ import pytest
 import redis
 
 from metrics import keys
+from metrics.credits import Grant
 from metrics.embedded import EmbeddedServer
 from metrics.errors import StoreError
 from metrics.instruments import Instruments
 from metrics.ledger import Ledger
 from metrics.outcome import DecisionRecord
-from metrics.store import Batch, Grant, Store
+from metrics.store import Batch, Store
 from metrics.tally import EPOCH, CellStatistics, Pause, Sums, Tally, epoch_of, reward
 
 Decide = Callable[..., DecisionRecord]

@@ -20,6 +20,7 @@ decisions = st.builds(
     features=st.none() | texts, declared=st.booleans(), live=st.none() | texts, shadow=st.none() | texts,
     table=st.none() | texts, odds=st.none() | st.dictionaries(texts, st.floats(0, 1, exclude_min=True)),
     sticky=st.none() | texts,
+    observed=st.none() | st.dictionaries(texts, st.integers(0, 1000).map(lambda x: x / 1000)).map(lambda d: tuple(d.items())),
 )  # fmt: skip
 
 
@@ -44,6 +45,7 @@ def test_records_of_before_the_classifiers_were_compared_are_read(decide: Decide
     values = json.loads(records.pack(decide(features="en..", declared=True, live="code@abc", shadow="math@def")))
     assert records.unpack("d", json.dumps(values[:14])) == decide(id="d")
     assert records.unpack("d", json.dumps(values[:16])) == decide(id="d", features="en..", declared=True)
+    assert records.unpack("d", json.dumps(values[:18])) == records.unpack("d", json.dumps(values))
     assert records.unpack("d", json.dumps(values[:13])) is None
 
 
@@ -55,6 +57,14 @@ def test_records_of_before_odds_were_kept_are_read_and_odds_that_are_none_are_no
     for odds in ({"0.3": "much"}, {"0.3": 0}, {"0.3": 1.5}, {"0.3": None}, {"0.3": float("nan")}, [0.3]):
         values[19] = odds
         assert records.unpack("d", json.dumps(values)) is None
+
+
+def test_observed_rewards_that_are_none_are_left_out(decide: Decide) -> None:
+    values = json.loads(records.pack(decide()))
+    found = records.unpack("d", json.dumps([*values[:21], {"a": 0.5, "b": 7, "c": None, "d": "x", "e": 1}]))
+    assert found is not None
+    assert found.observed == (("a", 0.5), ("e", 1.0))
+    assert records.unpack("d", json.dumps([*values[:21], [1]])) is None
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | texts, lambda x: st.lists(x) | st.dictionaries(texts, x)))

@@ -8,10 +8,11 @@ import pytest
 import redis
 
 from metrics import keys
+from metrics.credits import Grant
 from metrics.embedded import EmbeddedServer
 from metrics.errors import SchemaError, StoreError
 from metrics.outcome import DecisionRecord
-from metrics.store import Batch, Grant, Store
+from metrics.store import Batch, Store
 from metrics.tally import EPOCH, HALF_LIFE, Sums, Tally, epoch_of, reward
 
 Decide = Callable[..., DecisionRecord]

@@ -10,6 +10,7 @@ import redis
 from click.testing import CliRunner
 
 from metrics import keys, records
+from metrics.correlation import paired
 from metrics.embedded import EmbeddedServer, start_embedded
 from metrics.tally import Slot, Tally, epoch_of, growth
 from router.cli import main
@@ -45,6 +46,15 @@ def server(tmp_path: Path, here: None) -> Iterator[EmbeddedServer]:
     earn(running.url, {"0.3": Tally(100, 50, 30), "0.5": Tally(100, 90, 85)})
     yield running
     running.stop()
+
+
+def pair(url: str, *pairs: tuple[float, float], signal: str = "repetition") -> None:
+    """Explicit rewards beside what was observed: (observed, explicit)."""
+    with redis.Redis.from_url(url) as client:
+        for x, y in pairs:
+            for arm, name, tally in paired(time(), [(signal, x)], y):
+                for field, value in zip("nsq", tally, strict=True):
+                    client.hincrbyfloat(keys.sums(CELL, epoch_of(time())), f"{field}|{name}|{arm}", value)
 
 
 def earn(url: str, arms: dict[str, Tally], cell: str = CELL, meta: dict[str, object] = META) -> None:
@@ -131,6 +141,34 @@ def test_the_report_has_the_lift_of_each_arm_with_its_interval(server: EmbeddedS
     assert high["lift"]["mean"] == pytest.approx(0.4, abs=1e-3)
     assert 0.3 < high["lift"]["low"] < 0.4 < high["lift"]["high"] < 0.5
     assert "+0.400 (+0.3" in run("report")
+
+
+def test_the_report_says_what_observed_signals_are_worth(server: EmbeddedServer) -> None:
+    assert json.loads(run("report", "--json"))["observed"] == {}
+    pair(server.url, *[(1.0, 1.0), (0.0, 0.0)] * 20, (1.0, 0.0), (0.0, 1.0))
+    row = json.loads(run("report", "--json"))["observed"]["code"]["repetition"]
+    assert row["pairs"] == pytest.approx(42, abs=0.1)
+    assert row["low"] < row["r"] < row["high"]
+    assert row["r"] == pytest.approx(38 / 42)
+    assert row["weight"] == pytest.approx((50 * 0.5 + 42 * row["r"] ** 2) / 92, abs=1e-3)
+    text = run("report")
+    assert "+0.90 (+0.84 to +0.94)" in text
+    assert "(table 0.5)" in text
+
+
+def test_pairs_are_no_arm_and_go_to_another_store_with_the_rest(server: EmbeddedServer, tmp_path: Path) -> None:
+    pair(server.url, *[(1.0, 1.0), (0.0, 0.0)] * 20)
+    found = json.loads(run("report", "--json"))
+    assert [row["arm"] for row in found["cells"][CELL]] == META["grid"]
+    run("report", "--export", "learned.json")
+    other = start_embedded(tmp_path / "other")
+    (tmp_path / "other.yaml").write_text((tmp_path / "setpoint.yaml").read_text() + f"data: {tmp_path / 'other'}\n")
+    run("report", "--import", "learned.json", "--config", "other.yaml")
+    there = json.loads(run("report", "--json", "--config", "other.yaml"))
+    assert there["observed"]["code"]["repetition"]["r"] == pytest.approx(found["observed"]["code"]["repetition"]["r"])
+    assert there["observed"]["code"]["repetition"]["pairs"] == pytest.approx(40, abs=0.1)
+    assert there["standing"] == found["standing"]
+    other.stop()
 
 
 @pytest.mark.parametrize("command", [("pause",), ("resume",), ("release", CELL)])

@@ -1,5 +1,6 @@
 """Watching over learning: what is found, what follows from it, and that nothing in a store can stop it."""
 
+import random
 from pathlib import Path
 from time import time
 from typing import Any
@@ -9,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metrics.embedded import start_embedded
+from metrics.failures import WEIGHT, Failures
 from metrics.instruments import Instruments
 from metrics.ledger import Ledger
+from metrics.observed import rewards
+from metrics.outcome import DecisionRecord, Outcome
 from metrics.store import Batch, Store
 from metrics.tally import CellStatistics, Sums, Tally, reward
 from policies.allocation import Allocations
@@ -121,3 +125,54 @@ def test_a_change_of_what_people_say_is_found_behind_what_is_observed_of_every_a
     watch = Watch()
     assert watch.look(POLICY, {CELL: rated(480, 600)}, LEFT, 0.0) == []
     assert watch.look(POLICY, {CELL: rated(500, 660)}, LEFT, 1.0) == [Finding(CELL)]
+
+
+BASE, TRIED = "0.4", "0.6"
+
+
+def ended(arm: str, at: float, failed: bool) -> Outcome:
+    record = DecisionRecord("d", "t", "code", "m", "u", 1, CELL, "temperature", arm, 0.5, "apply", "p", None, True, at)
+    return Outcome(record, "chat", None, 200, None, "ok", 1, 1, None, None, None, None, "", False, False, None, failed)
+
+
+def failing(seed: int, *phases: tuple[int, float, float, float]) -> tuple[Finding | None, dict[str, Tally]]:
+    """What is found in phases of (requests, share of the tried arm, chance of its failures, and of the policy's own); and plain
+    counts of what did not fail."""
+    rng, failures, watch = random.Random(seed), Failures(), Watch()
+    arms: dict[str, Tally] = {}
+    plain: dict[str, Tally] = {}
+    n = 0
+    for requests, share, chance, own in phases:
+        for _ in range(requests):
+            n += 1
+            arm = TRIED if rng.random() < share else BASE
+            failed = rng.random() < (chance if arm == TRIED else own)
+            excess = failures.excess(ended(arm, float(n), failed))
+            for value in [] if excess is None else rewards({"failed": excess}).values():
+                arms[arm] = arms.get(arm, Tally()).plus(Tally(1, value, value * value), WEIGHT)
+            plain[arm] = plain.get(arm, Tally()).plus(Tally(1, 1.0 - failed, 1.0 - failed))
+            if n % 20 == 0:
+                seen = {CELL: CellStatistics(META, {a: {"failed": t} for a, t in arms.items()})}
+                table = Allocations("1", {CELL: {"0.2": 0.0, BASE: 1 - share, TRIED: share}})
+                found = [f for f in watch.look(POLICY, seen, table, n) if f.cause]
+                if found:
+                    return found[0], plain
+    return None, plain
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_outage_that_hits_all_alike_is_no_arms_fault(seed: int) -> None:
+    calm, served = (2_000, 0.02, 0.01, 0.01), (1_000, 0.95, 0.01, 0.01)
+    for chance in (1.0, 0.3, 0.1):
+        found, plain = failing(seed, calm, served, (1_000, 0.95, chance, chance), served)
+        assert found is None
+        assert (
+            plain[BASE].mean - plain[TRIED].mean > 0.02
+        )  # what shares of failures since the beginning would blame it for
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("chance", [0.2, 1.0])
+def test_a_value_that_makes_the_upstream_fail_is_rolled_back(seed: int, chance: float) -> None:
+    found, _ = failing(seed, (1_000, 0.0, 0.0, 0.01), (4_000, 0.1, chance, 0.01))
+    assert found == Finding(CELL, "failed")
