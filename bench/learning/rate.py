@@ -46,7 +46,9 @@ def policy() -> str:
     """The world's tasks with their baselines, and its temperatures as arms."""
     arms = [float(a) for a in ARMS]
     tasks = {f"task_{n}": {"set": {"temperature": arms[t.baseline]}} for n, t in enumerate(WORLD.tasks)}
-    adapt = {"mode": "apply", "arms": {"temperature": arms}, "objective": {"quality": 1, "latency": 0, "cost": 0}}
+    objective = {"quality": 1, "latency": 0, "cost": 0}
+    # The simulator's cells are by themselves, and so are these: copies of one task would learn from one another.
+    adapt = {"mode": "apply", "arms": {"temperature": arms}, "objective": objective, "pool": False}
     return json.dumps({"version": 1, "tasks": tasks, "adapt": adapt})
 
 
