@@ -63,7 +63,9 @@ _TABLE: tuple[Family, ...] = (
     ),
     Family("classifier_not_audited", "counter", "Answered asks that were not compared, by reason.", ("reason",)),
     Family("arm_draws", "counter", "Draws of an arm.", ("task", "model", "parameter", "arm")),
-    Family("reward", "summary", "Rewards in [0, 1] by arm and signal.", ("task", "model", "arm", "signal")),
+    Family(
+        "reward", "summary", "Rewards in [0, 1] by arm and signal.", ("task", "model", "parameter", "arm", "signal")
+    ),
     Family("arm_probability", "gauge", "Allocation.", ("task", "model", "turn", "parameter", "arm")),
     Family("explored", "counter", "Requests that got another arm than the policy's own value."),
     Family("decided", "counter", "Requests for which an arm was drawn."),

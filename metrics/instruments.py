@@ -205,7 +205,9 @@ class Instruments:
 
     def rewarded(self, record: DecisionRecord, signal: str, reward: float) -> None:
         """A reward went to an arm."""
-        self._child("reward", record.task, record.model, record.arm or "", signal).observe(reward)
+        self._child("reward", record.task, record.model, record.parameter or "", record.arm or "", signal).observe(
+            reward
+        )
 
     def regenerated(self, record: DecisionRecord) -> None:
         """A user asked again for the answer to this decision."""

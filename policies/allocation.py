@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from policies.arms import Grid
+from policies.arms import Grid, origin
 from policies.decision import Draw
 from policies.document import Sticky
 from policies.race import winner
@@ -14,11 +14,20 @@ MOST_KEPT = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Allocations:
-    """All cells' probabilities by arm, swapped in whole; immutable but for what it can compute again."""
+    """All cells' probabilities by arm, swapped in whole; immutable but for what it can compute again.
+
+    `settled`: the arm at which a cell has settled, so that the next parameter is tuned beside it.
+    """
 
     version: str = "0"
     cells: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    settled: Mapping[str, str] = field(default_factory=dict)
     _odds: dict[tuple[str, Grid, float], Mapping[str, float]] = field(default_factory=dict, compare=False, repr=False)
+
+    def leads_to(self, cell: str) -> bool:
+        """Whether requests get to a cell: those it goes on from have settled where it was learned."""
+        before = origin(cell)
+        return before is None or (self.settled.get(before[0]) == before[1] and self.leads_to(before[0]))
 
     def odds(self, cell: str, grid: Grid, control: float) -> Mapping[str, float]:
         """The arms open to a request that have a share of their cell, and the share."""

@@ -42,11 +42,35 @@ def value_of(parameter: str, arm: str) -> Value | None:
     return int(number) if kind == "integer" else number
 
 
-def cell_of(context: Context, adaptation: Adaptation, parameter: str, thinking: bool) -> str:
-    """The cell that a request learns in: task × model × mode × turn bucket (× tenant), for one parameter."""
+def cell_of(
+    context: Context,
+    adaptation: Adaptation,
+    parameter: str,
+    thinking: bool,
+    held: tuple[tuple[str, str], ...] = (),
+) -> str:
+    """The cell that a request learns in: task × model × mode × turn bucket (× tenant), for one parameter.
+
+    Beside parameters that are held, each at an arm, evidence is about that place only, and the name says which:
+    `top_p@temperature=0.8`.
+    """
+    beside = "@" + ",".join(f"{p}={arm}" for p, arm in held) if held else ""
     tenant = context.tenant if adaptation.per_tenant else "*"
     mode = "thinking" if thinking else "direct"
-    return "|".join((plain(tenant), plain(context.task), plain(context.model), mode, context.turn_bucket, parameter))
+    return "|".join(
+        (plain(tenant), plain(context.task), plain(context.model), mode, context.turn_bucket, parameter + beside)
+    )
+
+
+def origin(cell: str) -> tuple[str, str] | None:
+    """The cell that another one goes on from, and the arm at which that has settled; None for a first parameter's."""
+    start, _, last = cell.rpartition("|")
+    parameter, _, held = last.partition("@")
+    *others, nearest = held.split(",")
+    before, _, arm = nearest.partition("=")
+    if not (parameter and before and arm):
+        return None
+    return f"{start}|{before}" + ("@" + ",".join(others) if others else ""), arm
 
 
 def plain(text: str) -> str:

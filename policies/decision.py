@@ -40,10 +40,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """The arm of a decision. `propensity` is the probability with which this very arm was drawn.
+    """The arm of a decision. `propensity` is the probability with which this very arm was drawn, in its cell.
 
     `odds` are the shares of all arms that could be drawn, and `table` the version of the allocation that they come from;
-    `sticky` says what the draw was keyed on, the session or the request.
+    `sticky` says what the draw was keyed on, the session or the request. `held` are the parameters that have settled, each at
+    an arm, and beside which this one is tuned; `explored` says that the arm or one of those is not the policy's own value.
     """
 
     cell: str
@@ -56,6 +57,7 @@ class Draw:
     odds: Mapping[str, float] = field(default_factory=dict)
     table: str = "0"
     sticky: Sticky = "session"
+    held: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,9 @@ class Adapt(_Strict):
 
     mode: ModeName | dict[str, ModeName] | None = Field(None, description="One mode, or one per task with `default`.")
     arms: dict[str, list[Any]] | None = Field(
-        None, description="Values to try, by parameter; the first that the model honours is tuned."
+        None,
+        description="Values to try, by parameter. The first that the model honours is tuned; where it has settled, the next one "
+        "beside it.",
     )
     objective: Objective | None = Field(
         None, description="What learning maximises: weights of quality, latency and cost; only their ratios count."

@@ -4,16 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from policies import arms
-from policies.allocation import Allocations, alone, draw, unit_of
+from policies.allocation import Allocations
 from policies.blending import Candidate, blend, likely
 from policies.capability import Capabilities, Target
 from policies.context import Context, Mode
 from policies.decision import Decision, Draw
-from policies.document import ClientRule
+from policies.guards import Guards
 from policies.ladder import Ladder
-from policies.parameters import PARAMETERS, Range
+from policies.parameters import PARAMETERS, Range, Value
 from policies.policy import Block, Policy
 from policies.precedence import settle
+from policies.tuning import Tuning
 from policies.wire import edits, read
 
 MOST_BASES = 4_096
@@ -40,9 +41,9 @@ class Engine:
         for rule in matched:
             ladder.apply("rule", rule.block.source, rule.block.set)
         ladder.run_schedules(context.turn, context.attempt)
-        guards = _Guards((*blocks, *(r.block for r in matched)))
+        guards = Guards((*blocks, *(r.block for r in matched)))
         client = read(body, context.surface)
-        drawn = self._arm(ladder, context, guards, target, body, thinking, allocations, client)
+        drawn = self._tuned(ladder, context, guards, target, body, client, thinking, allocations)
         won = settle(ladder, client, guards.client, guards.ignored, guards.bounds)
         _bound(ladder, guards.bounds)
         # A cap with a bound is meant as it is: no room for thinking is added on top of it.
@@ -101,71 +102,24 @@ class Engine:
         arms_of = self.policy.adaptation_of(context.task).arms if self._mode(context) != "bypass" else {}
         blend(ladder, candidates, arms_of, context.turn, context.attempt)
 
-    def _arm(
+    def _tuned(
         self,
         ladder: Ladder,
         context: Context,
-        guards: "_Guards",
+        guards: Guards,
         target: Target,
         body: Mapping[str, Any],
+        client: Mapping[str, Value],
         thinking: bool,
         allocations: Allocations,
-        client: Mapping[str, Any],
     ) -> Draw | None:
-        """Rung 7. In a tool loop, between tasks, or where the client's own value will win, nothing is tried or learned."""
-        adaptation, mode = self.policy.adaptation_of(context.task), self._mode(context)
+        """Rung 7. In a tool loop nothing is tried or learned."""
+        mode = self._mode(context)
         if mode == "bypass" or context.tool_loop:
             return None
-        for parameter, values in adaptation.arms.items():
-            honoured = self.capabilities.honours(parameter, target, ladder.values, body)
-            if honoured is None:
-                continue
-            if ladder.by.get(parameter) == "blend":
-                return None
-            if parameter in client and guards.client_wins(parameter, client[parameter]):
-                return None
-            bounds, row = guards.bounds.get(parameter), PARAMETERS[parameter]
-            baseline = ladder.values.get(parameter)
-            if bounds and row.numeric and isinstance(baseline, int | float):
-                baseline = bounds.clamp(baseline)
-            grid = arms.grid(parameter, values, baseline, bounds, honoured)
-            cell = arms.cell_of(context, adaptation, parameter, thinking)
-            if mode == "observe":
-                return alone(cell, grid, allocations.version, adaptation.sticky)
-            unit = unit_of(adaptation.sticky, context.tenant, context.session, context.id)
-            drawn = draw(cell, grid, allocations, adaptation.control, unit, adaptation.sticky)
-            if drawn.explored:
-                ladder.put(
-                    "arm",
-                    f"{drawn.arm} drawn with probability {drawn.propensity:.3g}",
-                    parameter,
-                    grid.values[drawn.arm],
-                )
-            return drawn
-        return None
-
-
-class _Guards:
-    """Precedence, ignored values and bounds of all blocks that apply: later words win, bounds only ever narrow."""
-
-    __slots__ = ("bounds", "client", "ignored")
-
-    def __init__(self, blocks: tuple[Block, ...]) -> None:
-        self.client: dict[str, ClientRule] = {}
-        self.ignored: dict[str, tuple[Any, ...]] = {}
-        self.bounds: dict[str, Range] = {}
-        for block in blocks:
-            if "*" in block.client:
-                self.client.clear()
-            self.client.update(block.client)
-            self.ignored.update(block.ignored)
-            for param, limits in block.bounds.items():
-                self.bounds[param] = self.bounds[param].narrowed(limits) if param in self.bounds else limits
-
-    def client_wins(self, param: str, value: Any) -> bool:
-        """Whether the client's value would decide the parameter, so that an arm could not."""
-        rule = self.client.get(param) or self.client.get("*", "default")
-        return rule != "override" and value not in self.ignored.get(param, ())
+        adaptation = self.policy.adaptation_of(context.task)
+        tuning = Tuning(self.capabilities, adaptation, context, target, body, client, guards, thinking)
+        return tuning.draw(ladder, allocations, observe=mode == "observe")
 
 
 def _bound(ladder: Ladder, bounds: Mapping[str, Range]) -> None:
@@ -184,5 +138,6 @@ def _open(limit: float | None) -> str:
 
 
 def _acts(drawn: Draw, params: Mapping[str, Any]) -> bool:
-    """Whether the arm reached the wire as it was drawn."""
-    return arms.name_of(params.get(drawn.parameter)) == drawn.arm
+    """Whether the arm reached the wire as it was drawn, beside what it was drawn beside."""
+    wanted = ((drawn.parameter, drawn.arm), *drawn.held)
+    return all(arms.name_of(params.get(parameter)) == arm for parameter, arm in wanted)

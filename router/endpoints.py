@@ -154,7 +154,7 @@ def _learned(services: Services, seen: Mapping[str, CellStatistics]) -> dict[str
     policy, table = services.book.policy, services.pipeline.allocations
     told = exchange.as_json(seen, table, services.ledger.paused, time())
     for cell, row in told["cells"].items():
-        found = standing(policy, seen[cell], table.cells.get(cell))
+        found = standing(policy, seen[cell], table.cells.get(cell), reached=table.leads_to(cell))
         row |= {"standing": found.word, "reason": found.reason}
     return told
 

@@ -31,7 +31,7 @@ def as_json(prepared: Prepared) -> dict[str, Any]:
         "dropped": [{"parameter": p, "reason": r} for p, r in decision.dropped],
         "arm": draw and {
             "cell": draw.cell, "parameter": draw.parameter, "arm": draw.arm, "propensity": draw.propensity,
-            "baseline": draw.baseline, "grid": list(draw.grid),
+            "baseline": draw.baseline, "grid": list(draw.grid), "beside": dict(draw.held),
         },
         "effective": decision.effective,
         "ladder": [
@@ -74,7 +74,8 @@ def show(prepared: Prepared, console: Console) -> None:
         console.print(f"[yellow]not sent[/] {name}: {reason}", highlight=False)
     if draw := decision.draw:
         console.print(
-            f"[bold]arm[/] {draw.parameter}={draw.arm} of {', '.join(draw.grid)}, propensity {draw.propensity:.3g}",
+            f"[bold]arm[/] {draw.parameter}={draw.arm} of {', '.join(draw.grid)}, propensity {draw.propensity:.3g}"
+            + "".join(f", beside {parameter}={arm}" for parameter, arm in draw.held),
             highlight=False,
         )
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from time import monotonic
 from typing import Any, NamedTuple
 
+from metrics.instruments import Instruments
 from metrics.rewards import balanced, combine
 from metrics.tally import CellStatistics, Tally
 from policies.allocation import Allocations, shares
@@ -17,6 +18,7 @@ from policies.bandits import BANDITS, Evidence, Prior
 from policies.bandits.pooling import Member, pool
 from policies.policy import Adaptation, Policy
 from router.services import Services
+from router.settled import settled_arms
 from router.watching import Watch, act
 
 log = logging.getLogger("setpoint")
@@ -29,16 +31,18 @@ _LONGEST = 100  # arms: a policy has a dozen, and the time of a look grows with 
 
 async def learn(services: Services) -> None:
     """Recompute allocations every few seconds until cancelled; a failure keeps the last ones and is counted."""
-    me, watch, shown = asyncio.current_task(), Watch(), frozenset[Series]()
+    me, watch = asyncio.current_task(), Watch()
+    before, shown = None, frozenset[Series]()
     # Asked, and not only interrupted: a wait inside redis-py can swallow a cancellation on Python 3.11.
     while me is None or not me.cancelling():
         await asyncio.sleep(services.settings.refresh_seconds)
         try:
             statistics = await services.ledger.statistics()
             policy = services.book.policy
-            table = services.pipeline.allocations = await asyncio.to_thread(allocations, policy, statistics)
+            table = await asyncio.to_thread(allocations, policy, statistics, before)
+            services.pipeline.allocations = before = table
             found = await asyncio.to_thread(watch.look, policy, statistics, table, monotonic())
-            shown = _show(services, statistics, shown)
+            shown = show(services.instruments, policy, statistics, table, shown)
             _mend(services, statistics)
             await act(services.ledger, found)
         except Exception:
@@ -46,8 +50,13 @@ async def learn(services: Services) -> None:
             services.instruments.learning_failed()
 
 
-def allocations(policy: Policy, statistics: Mapping[str, CellStatistics]) -> Allocations:
-    """The probabilities of all cells. Depends on nothing but the arguments, so replicas that see the same agree."""
+def allocations(
+    policy: Policy, statistics: Mapping[str, CellStatistics], before: Allocations | None = None
+) -> Allocations:
+    """The probabilities of all cells. Depends on nothing but the arguments, so replicas that see the same agree.
+
+    `before`: the last ones, of which those that have settled are kept in mind; who has none goes by what is stored.
+    """
     cells = {}
     for learnt in _groups(policy, statistics):
         members = [Member(one.evidence, one.grid.index(one.baseline)) for one in learnt]
@@ -55,8 +64,9 @@ def allocations(policy: Policy, statistics: Mapping[str, CellStatistics]) -> All
             if (p := _shares(one, member, prior)) is not None:
                 cells[one.cell] = p
     cells = dict(sorted(cells.items()))
-    digest = hashlib.blake2b(repr([(c, sorted(p.items())) for c, p in cells.items()]).encode(), digest_size=8)
-    return Allocations(digest.hexdigest(), cells)
+    found = settled_arms(policy, statistics, cells, before)
+    told = repr(([(c, sorted(p.items())) for c, p in cells.items()], sorted(found.items())))
+    return Allocations(hashlib.blake2b(told.encode(), digest_size=8).hexdigest(), cells, found)
 
 
 class _Learnt(NamedTuple):
@@ -162,16 +172,28 @@ def _seed(cell: str) -> int:
     return int.from_bytes(hashlib.blake2b(cell.encode(), digest_size=4).digest(), "big")
 
 
-def _show(services: Services, statistics: Mapping[str, CellStatistics], before: Set[Series]) -> frozenset[Series]:
-    """What is served: what was learned, and the control share on top. What was shown `before` and is gone falls to 0."""
+def show(
+    instruments: Instruments,
+    policy: Policy,
+    statistics: Mapping[str, CellStatistics],
+    table: Allocations,
+    before: Set[Series] = frozenset(),
+) -> frozenset[Series]:
+    """What is served: what was learned, and the control share on top. What was shown `before` and is gone falls to 0.
+
+    A parameter's cells beside several arms share their labels; the one that requests get to has the last word.
+    """
     shown = set()
-    for cell, p in services.pipeline.allocations.cells.items():
-        _, task, model, _, turn, parameter = cell.split("|")
-        for arm, share in served(services.book.policy, statistics[cell], p).items():
-            services.instruments.allocated(task, model, turn, parameter, arm, share)
+    for cell, p in sorted(table.cells.items(), key=lambda item: table.leads_to(item[0])):
+        _, task, model, _, turn, _ = cell.split("|")
+        seen = statistics[cell]
+        parameter, baseline = str(seen.meta["parameter"]), seen.meta["baseline"]
+        own = {arm: float(arm == baseline) for arm in p}
+        for arm, share in (served(policy, seen, p) if table.leads_to(cell) else own).items():
+            instruments.allocated(task, model, turn, parameter, arm, share)
             shown.add((task, model, turn, parameter, arm))
     for gone in before - shown:
-        services.instruments.allocated(*gone, 0.0)
+        instruments.allocated(*gone, 0.0)
     return frozenset(shown)
 
 

@@ -10,28 +10,41 @@ from rich.table import Table
 from metrics.rewards import balanced, combine
 from metrics.tally import CellStatistics, Pause
 from policies.allocation import Allocations
+from policies.arms import origin
 from policies.policy import Policy
 from router.learning import served
-from router.standing import grid_of, lift, standing, when
+from router.standing import beside, grid_of, lift, standing, when
 
 
 def as_json(
     policy: Policy, statistics: Mapping[str, CellStatistics], table: Allocations, paused: Pause | None
 ) -> dict[str, Any]:
     """All cells; `cells` has the arms, `standing` the rest. Shares are what is served, lifts have a 90 % interval."""
-    cells = {cell: seen for cell, seen in sorted(statistics.items()) if cell.count("|") == 5}
+    cells = {
+        cell: statistics[cell] for cell in sorted(statistics, key=lambda c: _order(c, table)) if cell.count("|") == 5
+    }
     return {
         "version": table.version,
         "paused": None if paused is None else paused._asdict(),
         "cells": {cell: _arms(policy, seen, table.cells.get(cell)) for cell, seen in cells.items()},
-        "standing": {cell: told(policy, seen, table.cells.get(cell)) for cell, seen in cells.items()},
+        "standing": {cell: told(policy, cell, seen, table) for cell, seen in cells.items()},
     }
 
 
-def told(policy: Policy, seen: CellStatistics, learned: Mapping[str, float] | None) -> dict[str, Any]:
-    """A cell's standing with its marks; times in unix seconds."""
-    found = standing(policy, seen, learned)
+def _order(cell: str, table: Allocations) -> tuple[str, ...]:
+    """A cell comes behind the one that it goes on from, and those that requests get to come first."""
+    before = origin(cell)
+    start, _, last = cell.rpartition("|")
+    if before is None:
+        return start, last
+    return *_order(before[0], table), "0" if table.leads_to(cell) else "1", before[1], last
+
+
+def told(policy: Policy, cell: str, seen: CellStatistics, table: Allocations) -> dict[str, Any]:
+    """A cell's standing with its marks; times in unix seconds, `beside` as text."""
+    found = standing(policy, seen, table.cells.get(cell), reached=table.leads_to(cell))
     return {
+        "beside": beside(seen),
         "standing": found.word,
         "reason": found.reason,
         "changed_at": seen.changed_at,
@@ -77,9 +90,11 @@ def show(found: Mapping[str, Any], console: Console) -> None:
     for cell, rows in found["cells"].items():
         tenant, task, model, mode, turn, parameter = cell.split("|")
         whose = "" if tenant == "*" else f", tenant {tenant}"
-        console.print(f"{task} on {model}, {mode}, turn {turn}{whose}", style="italic", markup=False)
+        held = found["standing"][cell]["beside"]
+        where = f"{task} on {model}, {mode}, turn {turn}{whose}{f', beside {held}' if held else ''}"
+        console.print(where, style="italic", markup=False)
         _show_standing(cell, found["standing"][cell], console)
-        console.print(_table(parameter, rows), "")
+        console.print(_table(parameter.partition("@")[0], rows), "")
 
 
 def _show_standing(cell: str, now: Mapping[str, Any], console: Console) -> None:

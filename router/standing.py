@@ -8,13 +8,13 @@ from typing import Literal
 from metrics.rewards import Combined, balanced, combine
 from metrics.tally import CellStatistics
 from policies.policy import Policy
+from policies.settling import SETTLED
 
 Word = Literal[
-    "paused", "rolled back", "observing", "no effect", "collecting", "committed", "exploring", "baseline"
+    "paused", "rolled back", "observing", "waiting", "no effect", "collecting", "committed", "exploring", "baseline"
 ]  # fmt: skip
 ENOUGH = 10  # labels, below which nothing is said about arms
 TRIED = 0.05  # an arm with a larger share is being tried
-SETTLED = 0.6  # an arm with this share has won
 _NINETY = 1.645  # standard errors to either side that hold 90 %
 
 
@@ -35,9 +35,12 @@ class Lift:
     high: float
 
 
-def standing(policy: Policy, seen: CellStatistics, learned: Mapping[str, float] | None) -> Standing:
-    """Why a cell is where it is. `learned` is its allocation without the control share, None where there is none."""
-    return _stopped(policy, seen) or _wanting(policy, seen) or _weighed(seen, learned)
+def standing(
+    policy: Policy, seen: CellStatistics, learned: Mapping[str, float] | None, *, reached: bool = True
+) -> Standing:
+    """Why a cell is where it is. `learned` is its allocation without the control share, None where there is none; `reached`
+    says whether requests get to it: beside what it was learned, the parameters before it have settled."""
+    return _stopped(policy, seen) or _waiting(seen, reached) or _wanting(policy, seen) or _weighed(seen, learned)
 
 
 def lift(arm: Combined, baseline: Combined) -> Lift | None:
@@ -74,6 +77,18 @@ def _stopped(policy: Policy, seen: CellStatistics) -> Standing | None:
     if mode != "apply":
         return Standing("observing", f"adapt.mode is {mode}: the policy's own value is served")
     return None
+
+
+def _waiting(seen: CellStatistics, reached: bool) -> Standing | None:
+    return (
+        None if reached else Standing("waiting", f"nothing is served from here until {beside(seen)} has settled again")
+    )
+
+
+def beside(seen: CellStatistics) -> str:
+    """What is held where a cell learns, as `temperature=0.8, top_p=0.9`; "" for a first parameter's cell."""
+    held = seen.meta.get("beside")
+    return ", ".join(f"{p}={arm}" for p, arm in held.items()) if isinstance(held, dict) else ""
 
 
 def _wanting(policy: Policy, seen: CellStatistics) -> Standing | None:

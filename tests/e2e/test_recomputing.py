@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import time
 from typing import Any
 
@@ -31,15 +31,15 @@ META = {"parameter": "temperature", "grid": ["0.1", "0.3", "0.5", "0.7", "0.9"],
 ARMS = {"0.1": 0.6, "0.3": 0.7, "0.5": 0.7, "0.7": 0.72, "0.9": 0.5}
 
 
-def earn(url: str, model: str) -> None:
-    """A hundred rewards for each arm, of both tasks: several of them are open."""
+def earn(url: str, model: str, arms: Mapping[str, float] = ARMS) -> None:
+    """A hundred rewards for each arm, of both tasks: unless said otherwise, several of them are open."""
     weight = growth(now := time())
     with redis.Redis.from_url(url) as client:
         for task in ("code", "math"):
             cell = f"*|{task}|{model}|direct|1|temperature"
             client.sadd(keys.CELLS, cell)
             client.set(keys.meta(cell), records.pack_meta(META | {"task": task}))
-            sums = [(arm, "rating", Tally(*(weight * 100 * m for m in (1, mean, mean)))) for arm, mean in ARMS.items()]
+            sums = [(arm, "rating", Tally(*(weight * 100 * m for m in (1, mean, mean)))) for arm, mean in arms.items()]
             fields = records.fields(sums)
             client.hset(keys.sums(cell, epoch_of(now)), mapping=dict(zip(fields[::2], fields[1::2], strict=True)))
 
@@ -105,3 +105,48 @@ async def test_a_conversation_keeps_its_arm_from_replica_to_replica(start: Any, 
         assert len({said["x-setpoint-arm"] for _, said, _ in replies}) == 1
         arms[replies[0][1]["x-setpoint-arm"]] += 1
     assert len(arms) > 1
+
+
+TWO = POLICY.replace("0.9]}", "0.9], top_p: [0.5, 0.7, 0.9]}").replace(
+    "temperature: 0.5}", "temperature: 0.5, top_p: 0.9}"
+)
+
+
+async def test_where_the_first_parameter_has_settled_requests_learn_beside_it(
+    start: Any, store: Any, upstream: Any
+) -> None:
+    cell = "*|code|of-two|direct|1|temperature"
+    earn(store.url, model="of-two", arms={"0.3": 0.4, "0.5": 0.6, "0.7": 0.9, "0.9": 0.4})
+    proxy = await start(TWO)
+    await learned(proxy, model="of-two")
+    assert proxy.services.pipeline.allocations.settled[cell] == "0.7"
+    ids = []
+    for n in range(40):
+        _, said, _ = await proxy.chat("an ask", "of-two", {"x-setpoint-task": "code", "x-setpoint-session": f"s{n}"})
+        ids.append(said["x-setpoint-decision"])
+    own = Store(store.url)
+    found = await read(own, ids)
+    second = f"{cell.replace('temperature', 'top_p')}@temperature=0.7"
+    assert {r.cell for r in found.values()} == {cell, second}
+    assert sum(r.cell == second for r in found.values()) > 20
+    for record in found.values():
+        assert recomputed(record) == (record.arm, record.propensity)
+        assert (record.parameter, record.effective) == ("top_p" if record.cell == second else "temperature", True)
+    assert all(
+        body["temperature"] == 0.7 for body, i in zip(upstream.bodies, ids, strict=True) if found[i].cell == second
+    )
+    rated = [{"id": i, "signal": "rating", "value": 5} for i in ids]
+    assert (await proxy.post("/v1/feedback", rated))[0] == 200
+    seen = (await own.statistics(time()))[second]
+    assert seen.meta["beside"] == {"temperature": "0.7"}
+    await own.close()
+    _, told = await proxy.get("/v1/learning")
+    assert told["cells"][second]["standing"] != "waiting"
+    messages = {"model": "of-two", "messages": [{"role": "user", "content": "an ask"}]}
+    headers = {
+        "x-setpoint-task": "code",
+        "x-setpoint-session": next(r.session for r in found.values() if r.cell == second),
+    }
+    _, _, explained = await proxy.post("/v1/explain", messages, headers)
+    assert explained["arm"]["beside"] == {"temperature": "0.7"}
+    assert next(s["parameter"] for s in explained["ladder"] if s["rung"] == "arm") == "temperature"

@@ -68,7 +68,7 @@ def test_every_event_shows_on_the_page_and_every_family_has_an_event(finish: Fin
     found = series(page)
     assert found['setpoint_requests_total{model="m",outcome="ok",surface="chat",task="code"}'] == 1
     assert found['setpoint_tokens_total{direction="output",model="m"}'] == 20
-    assert found['setpoint_reward_sum{arm="0.3",model="m",signal="rating",task="code"}'] == 0.75
+    assert found['setpoint_reward_sum{arm="0.3",model="m",parameter="temperature",signal="rating",task="code"}'] == 0.75
     assert found['setpoint_arm_probability{arm="0.3",model="m",parameter="temperature",task="code",turn="1"}'] == 0.25
     assert found["setpoint_policy_invalid"] == 1
     seen = {re.sub(r"(_total|_bucket|_sum|_count)?(\{.*)?$", "", name) for name in found if found[name]}

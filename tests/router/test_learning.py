@@ -1,10 +1,15 @@
 """From statistics to allocations: what is held gets the policy's own value and nothing else."""
 
+from collections.abc import Mapping
+
 import pytest
 
+from metrics.instruments import Instruments
 from metrics.tally import CellStatistics, Tally
+from policies.allocation import Allocations
 from policies.loading import parse
-from router.learning import allocations, served
+from policies.policy import Policy
+from router.learning import allocations, served, show
 
 CELL = "*|code|m|direct|1|temperature"
 OTHER = "*|math|m|direct|1|temperature"
@@ -53,3 +58,60 @@ def test_what_is_observed_of_every_answer_hides_little_of_what_people_say() -> N
 def test_meta_that_is_none_has_no_allocation(more: dict[str, object]) -> None:
     seen = CellStatistics(META | more, {"0.3": {"thumbs": Tally(9, 5, 5)}})
     assert allocations(POLICY, {CELL: seen}).cells == {}
+
+
+TWO = parse(
+    {"p.yaml": "version: 1\nadapt: {mode: apply, arms: {temperature: [0.1, 0.3, 0.5], top_p: [0.5, 0.9]}}"}, "p"
+)
+BESIDE = "*|code|m|direct|1|top_p@temperature=0.5"
+SECOND = CellStatistics(
+    {"parameter": "top_p", "grid": ["0.5", "0.9"], "baseline": "0.9", "task": "code", "beside": {"temperature": "0.5"}},
+    {"0.9": {"rating": Tally(100, 50, 50)}},
+)
+CLOSE = {"0.3": {"rating": Tally(100, 60, 60)}, "0.5": {"rating": Tally(100, 65, 65)}}
+
+
+def test_a_cell_settles_where_it_goes_on_to_another_parameter() -> None:
+    seen = {CELL: CellStatistics(META, EARNED)}
+    assert allocations(TWO, seen).settled == {CELL: "0.5"}
+    assert allocations(POLICY, seen).settled == {}
+    held = {CELL: CellStatistics(META, EARNED, rolled_back="reward fell")}
+    assert allocations(TWO, held, Allocations("1", {}, {CELL: "0.5"})).settled == {}
+    paused = {CELL: CellStatistics(META, EARNED, paused=True)}
+    assert allocations(TWO, paused, Allocations("1", {}, {CELL: "0.5"})).settled == {}
+
+
+def test_what_had_settled_stays_so_through_a_weak_spell_and_after_a_restart() -> None:
+    weak = {CELL: CellStatistics(META, CLOSE)}
+    share = allocations(TWO, weak).cells[CELL]["0.5"]
+    assert 0.45 <= share < 0.6
+    assert allocations(TWO, weak).settled == {}
+    assert allocations(TWO, weak, Allocations("1", {}, {CELL: "0.5"})).settled == {CELL: "0.5"}
+    after_restart = allocations(TWO, weak | {BESIDE: SECOND})
+    assert after_restart.settled == {CELL: "0.5"}
+    assert allocations(TWO, weak | {BESIDE: SECOND}, Allocations("1")).settled == {}
+    assert allocations(TWO, weak | {BESIDE: SECOND}, Allocations("1")).version != after_restart.version
+
+
+def test_the_page_shows_a_second_parameter_where_requests_get_to_it() -> None:
+    other = BESIDE.replace("0.5", "0.1")
+    seen = {CELL: CellStatistics(META, EARNED), BESIDE: SECOND, other: SECOND}
+    table = Allocations(
+        "1",
+        {CELL: {"0.1": 0.0, "0.3": 0.0, "0.5": 1.0}, BESIDE: {"0.5": 0.6, "0.9": 0.4}, other: {"0.5": 0.1, "0.9": 0.9}},
+        {CELL: "0.5"},
+    )
+    shown = {arm: _shown(TWO, seen, table, "top_p", arm) for arm in ("0.5", "0.9")}
+    assert shown == {"0.5": pytest.approx(0.57), "0.9": pytest.approx(0.43)}
+    assert _shown(TWO, seen, Allocations("2", table.cells), "top_p", "0.9") == 1.0
+    assert _shown(TWO, seen, table, "top_p@temperature=0.5", "0.9") is None
+
+
+def _shown(
+    policy: Policy, seen: Mapping[str, CellStatistics], table: Allocations, parameter: str, arm: str
+) -> float | None:
+    instruments = Instruments()
+    show(instruments, policy, seen, table)
+    series = f'setpoint_arm_probability{{arm="{arm}",model="m",parameter="{parameter}",task="code",turn="1"}} '
+    lines = [line for line in instruments.render()[0].decode().splitlines() if line.startswith(series)]
+    return float(lines[0].removeprefix(series)) if lines else None

@@ -15,7 +15,7 @@ from metrics.tally import Slot, Tally, epoch_of, growth
 from router.cli import main
 
 CELL = "*|code|m|direct|1|temperature"
-META = {"parameter": "temperature", "grid": ["0.1", "0.3", "0.5"], "baseline": "0.3", "task": "code"}
+META: dict[str, object] = {"parameter": "temperature", "grid": ["0.1", "0.3", "0.5"], "baseline": "0.3", "task": "code"}
 POLICY = "version: 1\nadapt: {mode: apply, arms: {temperature: [0.1, 0.3, 0.5]}, objective: {quality: 1, latency: 0, cost: 0}}"
 
 
@@ -47,14 +47,14 @@ def server(tmp_path: Path, here: None) -> Iterator[EmbeddedServer]:
     running.stop()
 
 
-def earn(url: str, arms: dict[str, Tally], cell: str = CELL) -> None:
+def earn(url: str, arms: dict[str, Tally], cell: str = CELL, meta: dict[str, object] = META) -> None:
     now = time()
     weight = growth(now)
     sums = [(arm, "rating", Tally(*(weight * x for x in tally))) for arm, tally in arms.items()]
     fields = records.fields(sums)
     with redis.Redis.from_url(url) as client:
         client.sadd(keys.CELLS, cell)
-        client.set(keys.meta(cell), records.pack_meta(META))
+        client.set(keys.meta(cell), records.pack_meta(meta))
         slot = Slot(cell, epoch_of(now), "", "")
         client.hset(keys.sums(cell, slot.epoch), mapping=dict(zip(fields[::2], fields[1::2], strict=True)))
 
@@ -73,6 +73,35 @@ def test_pause_and_resume_say_what_they_did_and_the_report_shows_it(server: Embe
     assert "Learning goes on" in run("learning", "resume")
     assert "was not paused" in run("learning", "resume")
     assert "committed: 0.5 gets" in run("report")
+
+
+def test_the_report_shows_a_second_parameter_below_the_first(server: EmbeddedServer, tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(POLICY.replace("0.5]}", "0.5], min_p: [0, 0.1]}"))
+    cells = [CELL.replace("temperature", f"min_p@temperature={arm}") for arm in ("0.5", "0.1")]
+    for cell, arm in zip(cells, ("0.5", "0.1"), strict=True):
+        meta: dict[str, object] = {
+            "parameter": "min_p",
+            "grid": ["0", "0.1"],
+            "baseline": "0",
+            "task": "code",
+            "beside": {"temperature": arm},
+        }
+        earn(server.url, {"0": Tally(50, 25, 20), "0.1": Tally(50, 40, 35)}, cell, meta)
+    said = run("report")
+    assert (
+        said.index("code on m, direct, turn 1\n") < said.index("turn 1, beside temperature=0.5") < said.index("min_p")
+    )
+    assert "waiting: nothing is served from here until temperature=0.1 has settled again" in said
+    found = json.loads(run("report", "--json"))
+    assert list(found["cells"]) == [CELL, *cells]
+    assert [found["standing"][c]["beside"] for c in cells] == ["temperature=0.5", "temperature=0.1"]
+    assert found["standing"][cells[0]]["standing"] in ("exploring", "committed")
+    run("report", "--export", "learned.json")
+    other = start_embedded(tmp_path / "other")
+    (tmp_path / "other.yaml").write_text((tmp_path / "setpoint.yaml").read_text() + f"data: {tmp_path / 'other'}\n")
+    assert "3 cells added" in run("report", "--import", "learned.json", "--config", "other.yaml")
+    assert list(json.loads(run("report", "--json", "--config", "other.yaml"))["cells"]) == list(found["cells"])
+    other.stop()
 
 
 def test_a_pause_survives_a_restart_of_the_embedded_store(tmp_path: Path) -> None:

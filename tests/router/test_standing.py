@@ -64,9 +64,17 @@ def test_a_pause_stands_above_a_rollback_and_a_rollback_above_the_mode() -> None
     assert standing(observed, replace(held, paused=True), OWN).word == "paused"
 
 
+def test_a_cell_beside_a_place_that_nobody_is_at_is_waiting() -> None:
+    seen = replace(SEEN, meta=META | {"parameter": "top_p", "beside": {"temperature": "0.8", "min_p": "0.1"}})
+    found = standing(policy("apply"), seen, OWN, reached=False)
+    assert (found.word, "until temperature=0.8, min_p=0.1 has settled again" in found.reason) == ("waiting", True)
+    assert standing(policy("apply"), seen, OWN).word == "baseline"
+    assert standing(policy("apply"), replace(seen, paused=True), OWN, reached=False).word == "paused"
+
+
 def test_odd_meta_has_a_standing_too() -> None:
     applied = policy("apply")
-    for meta in ({}, {"grid": 7}, {"grid": [], "task": ["x"]}):
+    for meta in ({}, {"grid": 7}, {"grid": [], "task": ["x"]}, {"beside": 7}):
         assert standing(applied, CellStatistics(meta, RATED), None).word == "baseline"
 
 
