@@ -41,25 +41,6 @@ def test_a_held_cell_that_makes_no_sense_has_no_allocation(meta: dict[str, objec
     assert CELL not in allocations(POLICY, {CELL: CellStatistics(meta, {}, paused=True)}).cells
 
 
-def test_what_is_observed_of_every_answer_hides_little_of_what_people_say() -> None:
-    def served_share(answers: float) -> float:
-        def arm(mean: float, n: float) -> dict[str, Tally]:
-            return {"thumbs": Tally(n, n * mean, n * mean), "repetition": Tally(n * answers, n * answers, n * answers)}
-
-        seen = CellStatistics(META, {"0.1": arm(0.6, 500), "0.3": arm(0.7, 1000), "0.5": arm(0.6, 500)})
-        return allocations(POLICY, {CELL: seen}).cells[CELL]["0.3"]
-
-    assert served_share(10) == pytest.approx(served_share(0), abs=0.08)
-
-
-@pytest.mark.parametrize(
-    "more", [{"grid": ["hot", "0.3"]}, {"parameter": []}, {"parameter": "heat"}, {"task": None}, {"grid": []}]
-)
-def test_meta_that_is_none_has_no_allocation(more: dict[str, object]) -> None:
-    seen = CellStatistics(META | more, {"0.3": {"thumbs": Tally(9, 5, 5)}})
-    assert allocations(POLICY, {CELL: seen}).cells == {}
-
-
 TWO = parse(
     {"p.yaml": "version: 1\nadapt: {mode: apply, arms: {temperature: [0.1, 0.3, 0.5], top_p: [0.5, 0.9]}}"}, "p"
 )
@@ -115,3 +96,22 @@ def _shown(
     series = f'setpoint_arm_probability{{arm="{arm}",model="m",parameter="{parameter}",task="code",turn="1"}} '
     lines = [line for line in instruments.render()[0].decode().splitlines() if line.startswith(series)]
     return float(lines[0].removeprefix(series)) if lines else None
+
+
+def test_what_is_observed_of_every_answer_hides_little_of_what_people_say() -> None:
+    def served_share(answers: float) -> float:
+        def arm(mean: float, n: float) -> dict[str, Tally]:
+            return {"thumbs": Tally(n, n * mean, n * mean), "repetition": Tally(n * answers, n * answers, n * answers)}
+
+        seen = CellStatistics(META, {"0.1": arm(0.6, 500), "0.3": arm(0.7, 1000), "0.5": arm(0.6, 500)})
+        return allocations(POLICY, {CELL: seen}).cells[CELL]["0.3"]
+
+    assert served_share(10) == pytest.approx(served_share(0), abs=0.08)
+
+
+@pytest.mark.parametrize(
+    "more", [{"grid": ["hot", "0.3"]}, {"parameter": []}, {"parameter": "heat"}, {"task": None}, {"grid": []}]
+)
+def test_meta_that_is_none_has_no_allocation(more: dict[str, object]) -> None:
+    seen = CellStatistics(META | more, {"0.3": {"thumbs": Tally(9, 5, 5)}})
+    assert allocations(POLICY, {CELL: seen}).cells == {}
