@@ -15,7 +15,7 @@ from metrics.store import Batch, Store
 from metrics.tally import CellStatistics, Sums, Tally, reward
 from policies.allocation import Allocations
 from policies.policy import Adaptation, Policy
-from router.learning import allocations
+from router.allocating import allocations
 from router.watching import Finding, Watch, act
 
 CELL = "*|code|m|direct|1|temperature"
