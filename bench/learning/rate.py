@@ -216,10 +216,11 @@ async def served(models: int, requests: int, rate: float) -> Traffic:
         Cell(n, task, f"gpt-4.1-copy{m}", random.Random(f"{m} {n}")) for m in range(models) for n, task in enumerate(WORLD.tasks)
     ]  # fmt: skip
     refresh = round(STEP * len(cells) / rate, 2)
-    with tempfile.TemporaryDirectory() as temp:
+    with tempfile.TemporaryDirectory() as temp, contextlib.ExitStack() as ended:
         folder, port = Path(temp), free_port()
         (folder / "upstream").mkdir()
         store = start_embedded(folder / "redis")
+        ended.callback(store.stop)
         up, python = f"http://127.0.0.1:{port}/v1", {"PYTHONPATH": os.pathsep.join(sys.path)}
         with (
             running("upstream", serving_command(folder / "upstream", port), 1, folder / "upstream", python),
@@ -234,7 +235,6 @@ async def served(models: int, requests: int, rate: float) -> Traffic:
                 await traffic.probe()
             for client in traffic.clients:
                 client.close()
-        store.stop()
     return traffic
 
 
