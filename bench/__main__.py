@@ -8,15 +8,9 @@ import time
 
 # Throughput goes first: it wants a quiet machine.
 BENCHES = (
-    "throughput",
-    "classifier",
-    "robustness",
-    "user_tasks",
-    "learning",
-    "learning.two",
-    "learning.cost",
-    "learning.http",
-)
+    "throughput", "classifier", "robustness", "user_tasks", "learning", "learning.two", "learning.cost", "learning.http",
+    "learning.exactly_once",
+)  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:

@@ -27,16 +27,16 @@ class Claim:
             return "unknown"
         return "late" if self.item.at - record.at > self.window else None
 
-    def unfound(self, now: float) -> Credit | None:
-        """What to say of an id that is nowhere; None while it may still turn up."""
+    def unfound(self, now: float, steady: float) -> Credit | None:
+        """What to say of an id that is nowhere; None while it may still turn up. `steady` is of a clock that nobody sets."""
         made = decision_time(self.item.id)
         if made is not None and self.item.at - made > self.window:
             return "late"
         if self.deadline is None:
             if made is not None and not -_YOUNG <= now - made <= _YOUNG:
                 return "unknown"
-            self.deadline = now + PATIENCE
-        return "unknown" if now > self.deadline else None
+            self.deadline = steady + PATIENCE
+        return "unknown" if steady > self.deadline else None
 
 
 def claim(item: Feedback, longest: float) -> Claim:

@@ -29,7 +29,7 @@ _EACH = 0.0005  # and for long lists, so much an item
 _LAST = 2.0  # seconds for the flush at the end
 _SLICE = 10  # outcomes looked at before requests get their turn: about 1 ms at 1,600 characters each
 _INBOX = 5_000  # outcomes with their texts
-_CLAIMS = 500  # feedback items in one round trip
+_CLAIMS = 100  # feedback items in one round trip: as above, requests get their turn in between
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,14 @@ class Ledger:
         instruments: Instruments,
         *,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
         limit: int = 50_000,
         feedback_limit: int = 10_000,
     ) -> None:
         self._store = store
         self._instruments = instruments
         self._clock = clock
+        self._steady = steady  # for how long something takes or may take: the other one may be set back and forth
         self._shed = 0
         self._inbox: deque[Outcome] = deque()
         self._reviewed: deque[tuple[DecisionRecord, str | None]] = deque(maxlen=_INBOX)
@@ -68,7 +70,7 @@ class Ledger:
         self._lock = asyncio.Lock()
         self._statistics: Mapping[str, CellStatistics] = {}
         self.paused: Pause | None = None  # the kill switch as it was last read
-        self._health = Health(instruments, clock)
+        self._health = Health(instruments, steady)
         self._checked = False  # whether the layout of the store that we are connected to is ours
         self._corrupt = 0
         # Told of every decision whose task a feedback item names, once.
@@ -121,6 +123,10 @@ class Ledger:
     def register_cell(self, cell: str, meta: Mapping[str, Any]) -> None:
         """Tells other replicas what a cell is about: its parameter, grid, baseline. Any JSON; cheap when unchanged."""
         self._outbox.cell(cell, meta)
+
+    def renew_cell(self, cell: str) -> None:
+        """Tells it again: what the store says of the cell makes no sense. Nothing where no request of this process had it."""
+        self._outbox.renew(cell)
 
     async def statistics(self) -> Mapping[str, CellStatistics]:
         """All cells as all replicas know them; the last known ones while the store is away."""
@@ -237,18 +243,26 @@ class Ledger:
         self._instruments.store(up=self._health.up, buffered=self._buffered)
 
     async def _flush(self) -> None:
-        number = await self._store.begin(self._outbox.writer)
-        self._checked = True
-        if lost := self._outbox.lost(number):
-            for sent in lost:
-                await self._send(sent)
-            self._outbox.resent(self._clock())
+        await self._begin()
         while batch := self._outbox.next_batch():
             await self._store.write(batch)
-            self._outbox.confirmed(batch, self._clock())
+            await self._resend(self._store.before)
+            self._outbox.confirmed(batch, self._steady())
         for claims in self._queue.take(_CLAIMS):
             await self._settle_queued(claims)
-        self._outbox.settle(self._clock())
+        self._outbox.settle(self._steady())
+
+    async def _begin(self) -> None:
+        number = await self._store.begin(self._outbox.writer)
+        self._checked = True
+        await self._resend(number)
+
+    async def _resend(self, number: int) -> None:
+        """Sends again what the store lost, given the number of the last write that it had."""
+        if self._outbox.behind(number):
+            for sent in self._outbox.lost():
+                await self._send(sent)
+            self._outbox.resent(self._steady())
 
     async def _send(self, sent: "Batch | tuple[int, Sequence[Grant]]") -> None:
         if isinstance(sent, Batch):
@@ -258,8 +272,7 @@ class Ledger:
 
     async def _check(self) -> None:
         if not self._checked:
-            await self._store.begin(self._outbox.writer)
-            self._checked = True
+            await self._begin()
 
     async def _marked(self, mark: Callable[[], Awaitable[bool]]) -> bool:
         """What a mark came to; False while the store is away, or of a newer version. Never raises."""
@@ -294,7 +307,7 @@ class Ledger:
         grants: list[tuple[int, Grant]] = []
         for n, one in enumerate(claims):
             record = known[one.item.id] or found.get(one.item.id)
-            results.append(one.standing(record) if record else one.unfound(now))
+            results.append(one.standing(record) if record else one.unfound(now, self._steady()))
             if record is not None and results[n] is None:
                 value = one.reward if record.learns else None
                 grants.append((n, Grant(record, one.item.signal, one.item.value, value)))
@@ -311,7 +324,8 @@ class Ledger:
         number = self._outbox.next_number()
         only = [grant for _, grant in grants]
         new = await self._store.credit(only, self._outbox.writer, number)
-        self._outbox.confirmed((number, only), self._clock())
+        await self._resend(self._store.before)
+        self._outbox.confirmed((number, only), self._steady())
         for (n, grant), fresh in zip(grants, new, strict=True):
             results[n] = "credited" if fresh else "duplicate"
             if fresh and grant.reward is not None:

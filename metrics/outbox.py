@@ -8,7 +8,7 @@ from metrics.outcome import DecisionRecord
 from metrics.store import Batch, Grant
 from metrics.tally import Slot, Sums, Tally
 
-_AT_ONCE = 5_000  # decisions in one batch: about 1 MB
+_AT_ONCE = 200  # decisions in one batch: 3 ms in which no request gets its turn
 # An append-only file that is synced every second may lose the last two (redis.io, persistence). What was acknowledged
 # is kept a second longer than that, and sent again if the server turns out not to have it.
 KEPT = 3.0
@@ -30,6 +30,8 @@ class Outbox:
         self._number = 0
         self._frozen: Batch | None = None
         self._sent: deque[tuple[float, int, Sent]] = deque()
+        self._acknowledged = 0  # number of the last write that the store confirmed
+        self._missing: int | None = None  # the store lost all after this one, and does not have it again yet
 
     def __len__(self) -> int:
         frozen = len(self._frozen.decisions) + len(self._frozen.sums) if self._frozen else 0
@@ -39,11 +41,6 @@ class Outbox:
     def waiting(self) -> bool:
         """Whether a batch was tried and not confirmed: nothing may overtake it."""
         return self._frozen is not None
-
-    @property
-    def acknowledged(self) -> int:
-        """Number of the last write that the store confirmed and may still lose; 0 for none."""
-        return self._sent[-1][1] if self._sent else 0
 
     def decision(self, record: DecisionRecord, completion: str | None) -> None:
         """Takes a decision; the oldest goes when there are too many."""
@@ -61,6 +58,11 @@ class Outbox:
         """Takes what a cell is about, once until it changes."""
         if self._cells.get(cell) != meta:
             self._cells[cell] = dict(meta)
+            self._fresh.add(cell)
+
+    def renew(self, cell: str) -> None:
+        """Sends again what a cell is about, where that is known here."""
+        if cell in self._cells:
             self._fresh.add(cell)
 
     def next_number(self) -> int:
@@ -82,17 +84,24 @@ class Outbox:
         """The store has this."""
         if isinstance(sent, Batch):
             self._frozen = None
-        self._sent.append((now, sent.number if isinstance(sent, Batch) else sent[0], sent))
+        self._acknowledged = sent.number if isinstance(sent, Batch) else sent[0]
+        self._sent.append((now, self._acknowledged, sent))
 
-    def lost(self, number: int) -> list[Sent]:
-        """What was confirmed and is gone, given the number of the last write that the store has; in order."""
-        if number >= self.acknowledged:
-            return []
-        self._fresh |= self._cells.keys()
-        return [sent for _, n, sent in self._sent if n > number]
+    def behind(self, number: int) -> bool:
+        """Whether the store lost what it had confirmed, given the number of the last write that it has; remembered until
+        `resent`, because a later write hides the gap."""
+        if number < self._acknowledged:
+            self._missing = number if self._missing is None else min(number, self._missing)
+            self._fresh |= self._cells.keys()
+        return self._missing is not None
+
+    def lost(self) -> list[Sent]:
+        """What was confirmed and is gone, as far as it was kept; in order."""
+        return [] if self._missing is None else [sent for _, n, sent in self._sent if n > self._missing]
 
     def resent(self, now: float) -> None:
         """The store has everything again, and may lose it again."""
+        self._missing = None
         self._sent = deque((now, number, sent) for _, number, sent in self._sent)
 
     def settle(self, now: float) -> None:

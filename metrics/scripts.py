@@ -5,7 +5,7 @@ restart or a failover.
 """
 
 # Adds triples (n, s, q) of one arm and signal from ARGV[from]. What stands there and is no number is replaced by what is
-# added, and counted. Any other error, such as a full memory, ends the script before it has written anything.
+# added, and counted; so is a key that is no hash. Any other error, such as a full memory, ends the script before it has written anything.
 _ADD = """
 local function add(key, from)
   local bad = 0
@@ -14,8 +14,8 @@ local function add(key, from)
       local reply = redis.pcall('HINCRBYFLOAT', key, ARGV[j], ARGV[j + 1])
       if type(reply) == 'table' and reply.err then
         bad = bad + 1
-        if string.find(reply.err, 'WRONGTYPE') then return bad end
-        if not (string.find(reply.err, 'float') or string.find(reply.err, 'Infinity')) then error(reply) end
+        if string.find(reply.err, 'WRONGTYPE') then redis.call('DEL', key)
+        elseif not (string.find(reply.err, 'float') or string.find(reply.err, 'Infinity')) then error(reply) end
         redis.call('HSET', key, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
         break
       end

@@ -20,7 +20,7 @@ from metrics.tally import CellStatistics, Pause, Slot, Tally, decay, epoch_of, r
 SCHEMA = 1
 WINDOW = 7 * 86_400  # seconds that a decision can be looked up for feedback
 _MARKER = 7 * 86_400  # seconds that a writer's batch may be sent again
-_CELLS_AT_ONCE = 200
+_CELLS_AT_ONCE = 25  # 2 ms to read
 _LABELS = 10_000
 CORRECTED = 30  # days that a corrected ask is kept for training
 CHANGES = 30  # days that the time of a change is kept
@@ -61,6 +61,7 @@ class Store:
         self.window = window
         self.corrupt = 0
         self.paused: Pause | None = None  # the kill switch as `statistics` last read it
+        self.before = 0  # number of the writer's write before its last one, as the server had it; 0 for none
 
     async def close(self) -> None:
         """Closes the connections that this object opened."""
@@ -88,7 +89,7 @@ class Store:
                 f"store: {keys.SCHEMA} is {schema!r} and this Setpoint writes {SCHEMA}: upgrade it, or give it another "
                 "store or database; until then it reads and learns nothing"
             )
-        return int(number) if str(number).isdecimal() else 0
+        return _number(number)
 
     async def write(self, batch: Batch) -> None:
         """Adds a batch. In doubt (StoreError) send the same one again: what is there already is not added twice."""
@@ -114,8 +115,8 @@ class Store:
             )
         self._progress(pipe, batch.writer, batch.number)
         replies = await self._run(pipe)
-        first = len(replies) - 1 - len(groups)
-        self.corrupt += sum(max(r or 0, 0) for r in replies[first:-1])
+        self.before = _number(replies[-2])
+        self.corrupt += sum(max(r or 0, 0) for r in replies[-2 - len(groups) : -2])
 
     async def credit(self, grants: Sequence[Grant], writer: str, number: int) -> list[bool]:
         """Credits each grant once ever per (decision, signal): True for those that were new."""
@@ -140,7 +141,9 @@ class Store:
         if cells:
             pipe.sadd(keys.CELLS, *cells)
         self._progress(pipe, writer, number)
-        replies = (await self._run(pipe))[: len(grants)]
+        *replies, before, _ = await self._run(pipe)
+        replies = replies[: len(grants)]
+        self.before = _number(before)
         self.corrupt += sum(max(r or 0, 0) for r in replies)
         new = [r is not None and r >= 0 for r in replies]
         await self._label(g for g, fresh in zip(grants, new, strict=True) if fresh and g.signal == "task")
@@ -150,7 +153,8 @@ class Store:
         """Records by decision id or completion id; those that are not there are left out."""
         wanted = list(dict.fromkeys(ids))
         pipe = self._client.pipeline(transaction=False)
-        days = range(int(now) // keys.DAY, int(now - self.window) // keys.DAY - 1, -1)
+        # From tomorrow on: another replica's clock may be ahead of ours, and ours may have been set back.
+        days = range(int(now) // keys.DAY + 1, int(now - self.window) // keys.DAY - 1, -1)
         others = [i for i in wanted if not i.startswith("dec_")]
         for completion in others:
             for day in days:
@@ -182,7 +186,10 @@ class Store:
         pipe.smembers(keys.CELLS)
         pipe.get(keys.PAUSED)
         members, paused = await self._run(pipe)
-        cells = sorted(members or ())
+        if members is None:
+            await self._delete(keys.CELLS)
+            raise StoreError(f"store: {keys.CELLS} was no set; it is made anew with the next rewards")
+        cells = sorted(members)
         self.paused = None if paused is None else self._understood(records.unpack_pause(paused), Pause())
         out: dict[str, CellStatistics] = {}
         for start in range(0, len(cells), _CELLS_AT_ONCE):
@@ -336,6 +343,8 @@ class Store:
 
     @staticmethod
     def _progress(pipe: Any, writer: str, number: int) -> None:
+        # Two commands: SET with GET would leave a key of another type as it is.
+        pipe.get(keys.progress(writer))
         pipe.set(keys.progress(writer), number, ex=_MARKER)
 
     async def _run(self, pipe: Any) -> list[Any]:
@@ -351,6 +360,11 @@ class Store:
             elif isinstance(reply, Exception):
                 raise StoreError(f"store: {reply}") from reply
         return replies
+
+
+def _number(stored: Any) -> int:
+    """A writer's progress; 0 for none, and for what is none."""
+    return int(stored) if str(stored).isdecimal() else 0
 
 
 def _seconds(life: float) -> int:

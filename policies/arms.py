@@ -114,6 +114,14 @@ def _positions(parameter: str, values: tuple[Value | None, ...]) -> tuple[float,
     return tuple(position(parameter, v) for v in values)
 
 
+def solid(parameter: str, arm: Value | None, baseline: Value | None) -> bool:
+    """Whether answers are known not to fall apart at an arm: it lies no further out than the parameter's edge or the policy's own."""
+    edge = PARAMETERS[parameter].edge
+    if edge is None:
+        return False
+    return position(parameter, arm) <= max(edge, position(parameter, baseline))
+
+
 def position(parameter: str, value: Value | None) -> float:
     """Where an arm stands on its axis; 0.2 is a small step, as it is for temperature.
 

@@ -38,6 +38,11 @@ class Adapt(_Strict):
     explore: float | None = Field(None, ge=0, le=0.5, description="Most traffic for arms not yet proven, 0 to 0.5.")
     control: float | None = Field(None, ge=0.01, le=0.5, description="Share that always gets the policy's own value.")
     per_tenant: bool | None = Field(None, description="Learn for each tenant apart.")
+    pool: StrictBool | None = Field(
+        None,
+        description="Whether a cell begins with what the same task has taught on other models and for other tenants, as far as they "
+        "prove alike; true if not said.",
+    )
     sticky: Sticky | None = Field(
         None, description="What keeps its arm: a session (if not said; a request that names none is alone), or nothing."
     )

@@ -34,6 +34,9 @@ class Param:
     paths: tuple[str, ...] = ()
     ceiling: bool = False  # `client: clamp` without bounds: the policy's own value is the upper limit
     sampling: bool = False  # shapes how the next token is drawn; what reasoning models refuse
+    edge: float | None = (
+        None  # values up to here, or to the policy's own, do not make answers fall apart; None: nobody knows
+    )
     amounts_from: float = -math.inf  # numbers from here on are amounts, which have a mean; inf: all are names
 
     @property
@@ -43,7 +46,8 @@ class Param:
 
 
 _TABLE: tuple[Param, ...] = (
-    Param("temperature", "number", "Randomness of sampling; 0 is greedy.", 0.0, 2.0, sampling=True),
+    # Quality is flat between 0 and 1 (arXiv 2402.05201) and falls apart somewhere above, the sooner the smaller the model (2506.07295).
+    Param("temperature", "number", "Randomness of sampling; 0 is greedy.", 0.0, 2.0, sampling=True, edge=1.0),
     Param(
         "top_p",
         "number",

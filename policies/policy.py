@@ -61,6 +61,7 @@ class Adaptation:
     explore: float = 0.25
     control: float = 0.05
     per_tenant: bool = False
+    pool: bool = True
     sticky: Sticky = "session"
 
 

@@ -9,10 +9,12 @@ from bench.learning.simulation import Make
 from bench.learning.worlds import ARMS, STEP
 from policies.bandits import safe_gp
 from policies.bandits.change import KEPT, History
-from policies.bandits.evidence import Evidence
+from policies.bandits.evidence import Evidence, Prior
+from policies.parameters import PARAMETERS
 
 Array = NDArray[np.float64]
 HALF_LIFE = 15_000.0  # requests
+EDGE = PARAMETERS["temperature"].edge or 0.0
 _DRAWS = 256
 
 
@@ -106,6 +108,7 @@ class Ours(_Counting):
     """What `router/learning.py` does every few seconds, with requests as the clock."""
 
     explore, control, detect, seed = 0.25, 0.05, True, 0
+    prior: Prior | None = None  # what other cells know
 
     def __init__(self, baseline: int, seed: int) -> None:
         super().__init__(baseline, seed)
@@ -121,15 +124,19 @@ class Ours(_Counting):
             self.history = History()
             self.found.append(self.look)
 
-    def allocate(self) -> Array:
+    def evidence(self) -> list[Evidence]:
+        """(arms,) what is known."""
         mean = self.s / np.maximum(self.n, 1e-9)
         spread = np.maximum(self.q / np.maximum(self.n, 1e-9) - mean**2, 0.0)
         variance = (spread * self.n + 0.25) / (self.n + 1)
-        arms = [
-            Evidence(float(x), float(n), float(m), float(v))
-            for x, n, m, v in zip(ARMS, self.n, mean, variance, strict=True)
+        known = zip(ARMS, self.n, mean, variance, strict=True)
+        own = ARMS[self.baseline]
+        return [
+            Evidence(float(x), float(n), float(m), float(v), solid=bool(x <= max(EDGE, own))) for x, n, m, v in known
         ]
-        p = np.array(safe_gp.allocate(arms, self.baseline, self.explore, self.seed % 200))
+
+    def allocate(self) -> Array:
+        p = np.array(safe_gp.allocate(self.evidence(), self.baseline, self.explore, self.seed % 200, self.prior))
         return (1 - self.control) * p + self.control * self.only(self.baseline)
 
 

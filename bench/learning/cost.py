@@ -43,7 +43,8 @@ def _cells() -> dict[str, CellStatistics]:
         }
 
     return {
-        f"*|task{i}|m|direct|1|temperature": CellStatistics(meta, {a: tallies() for a in ARMS}) for i in range(CELLS)
+        f"*|task{i // 8}|m{i % 8}|direct|1|temperature": CellStatistics(meta, {a: tallies() for a in ARMS})
+        for i in range(CELLS)
     }
 
 

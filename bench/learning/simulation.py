@@ -43,45 +43,60 @@ class Run:
     found: tuple[int, ...]
 
 
-def run(make: Make, world: World, number: int, seed: int) -> Run:
-    """One cell. The same seed is the same luck for every contestant: which requests are labelled, when, and how well liked."""
-    task = world.tasks[number]
-    rng = np.random.default_rng((seed, number))
-    u_arm, u_good, u_told = rng.random((3, REQUESTS))
-    labelled = rng.random(REQUESTS) < task.rate
-    due = (np.arange(REQUESTS) + rng.exponential(world.delay, REQUESTS)) // STEP + 1
-    u_dense = rng.random(REQUESTS)
-    one, k = make(task.baseline, seed * 100 + number), len(ARMS)
-    waiting: deque[list[tuple[NDArray[np.int_], NDArray[np.bool_]]]] = deque([] for _ in range(STEPS + 2))
-    worth, worse = np.empty(STEPS), np.empty((STEPS, 2))
-    for step in range(STEPS):
-        n, s, q = np.zeros(k), np.zeros(k), np.zeros(k)
-        for arms, good in waiting[step]:
+class Cell:
+    """One cell while it is served. The same seed is the same luck for every contestant: which requests are labelled, when, and how
+    well liked."""
+
+    def __init__(self, one: Contestant, world: World, task: Task, luck: np.random.Generator) -> None:
+        self._one, self._world, self._task = one, world, task
+        self._u_arm, self._u_good, self._u_told = luck.random((3, REQUESTS))
+        self._labelled = luck.random(REQUESTS) < task.rate
+        self._due = (np.arange(REQUESTS) + luck.exponential(world.delay, REQUESTS)) // STEP + 1
+        self._u_dense = luck.random(REQUESTS)
+        self._waiting: deque[list[tuple[NDArray[np.int_], NDArray[np.bool_]]]] = deque([] for _ in range(STEPS + 2))
+        self.worth, self.worse = np.full(STEPS, np.nan), np.full((STEPS, 2), np.nan)
+
+    def step(self, step: int) -> None:
+        """STEP requests by the contestant's allocation, and what is heard of them and of earlier ones."""
+        k, world, task = len(ARMS), self._world, self._task
+        n, s = np.zeros(k), np.zeros(k)
+        for arms, good in self._waiting[step]:
             n += np.bincount(arms, minlength=k)
             s += np.bincount(arms, good, minlength=k)
-        q += s
-        waiting[step] = []
+        q = s.copy()
+        self._waiting[step] = []
         at = np.arange(step * STEP, (step + 1) * STEP)
         means = task.means(step * STEP)
-        p = one.allocate()
-        served = np.minimum(np.searchsorted(np.cumsum(p), u_arm[at], side="right"), k - 1)
-        worth[step] = float(p @ means)
+        p = self._one.allocate()
+        served = np.minimum(np.searchsorted(np.cumsum(p), self._u_arm[at], side="right"), k - 1)
         gap = means[task.baseline] - means
-        worse[step] = float(p @ (gap > 1e-9)), float(p @ (gap > 0.05))
-        good = u_good[at] < means[served]
-        told = good if world.told is None else world.told(good, u_told[at], at)
-        for when in np.unique(due[at][labelled[at]]).astype(int):
+        self.worth[step] = float(p @ means)
+        self.worse[step] = float(p @ (gap > 1e-9)), float(p @ (gap > 0.05))
+        good = self._u_good[at] < means[served]
+        told = good if world.told is None else world.told(good, self._u_told[at], at)
+        for when in np.unique(self._due[at][self._labelled[at]]).astype(int):
             if when <= STEPS:
-                which = labelled[at] & (due[at] == when)
-                waiting[when].append((served[which], told[which]))
+                which = self._labelled[at] & (self._due[at] == when)
+                self._waiting[when].append((served[which], told[which]))
         if world.dense:
-            seen = 0.5 + world.dense * (means[served] - 0.5) > u_dense[at]
-            value = 0.5 + (seen - 0.5) / 1.0
+            seen = 0.5 + world.dense * (means[served] - 0.5) > self._u_dense[at]
             n += DENSE_WORTH * np.bincount(served, minlength=k)
-            s += DENSE_WORTH * np.bincount(served, value, minlength=k)
-            q += DENSE_WORTH * np.bincount(served, value * value, minlength=k)
-        one.learn(n, s, q)
-    return Run(number, worth, *_marks(task), worse, tuple(getattr(one, "found", ())))
+            s += DENSE_WORTH * np.bincount(served, seen, minlength=k)
+            q += DENSE_WORTH * np.bincount(served, seen, minlength=k)
+        self._one.learn(n, s, q)
+
+    def story(self, number: int) -> Run:
+        """What it came to."""
+        return Run(number, self.worth, *_marks(self._task), self.worse, tuple(getattr(self._one, "found", ())))
+
+
+def run(make: Make, world: World, number: int, seed: int) -> Run:
+    """One cell from its first request to its last."""
+    task = world.tasks[number]
+    cell = Cell(make(task.baseline, seed * 100 + number), world, task, np.random.default_rng((seed, number)))
+    for step in range(STEPS):
+        cell.step(step)
+    return cell.story(number)
 
 
 def _marks(task: Task) -> tuple[Array, Array]:

@@ -7,6 +7,7 @@ half some five points of a hundred beside it.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,25 +62,36 @@ def nearest(temperature: float) -> int:
     return int(np.abs(ARMS - temperature).argmin())
 
 
-# (best arm, how steep, worth of the best, baseline's arm, best arm after the change, share of requests with a label). A baseline two
-# or three arms beside the best is worth .048 less. Three tasks want something else from the change on.
-_TASKS = (
-    (1, 0.10, 0.80, 1, 4, 0.10),
-    (4, 0.152, 0.65, 4, 4, 0.20),
-    (6, 0.152, 0.72, 6, 3, 0.05),
-    (4, 0.152, 0.70, 1, 4, 0.10),
-    (3, 0.341, 0.60, 5, 5, 0.30),
-    (2, 0.152, 0.75, 5, 2, 0.15),
+class Shape(NamedTuple):
+    """A task of the main world: arm of the best value, how steep, what the best is worth, the baseline's arm, the best arm after the
+    change, share of requests with a label."""
+
+    best: int
+    steep: float
+    level: float
+    baseline: int
+    then: int
+    rate: float
+
+
+# A baseline two or three arms beside the best is worth .048 less. Three tasks want something else from the change on.
+TASKS = (
+    Shape(1, 0.10, 0.80, 1, 4, 0.10),
+    Shape(4, 0.152, 0.65, 4, 4, 0.20),
+    Shape(6, 0.152, 0.72, 6, 3, 0.05),
+    Shape(4, 0.152, 0.70, 1, 4, 0.10),
+    Shape(3, 0.341, 0.60, 5, 5, 0.30),
+    Shape(2, 0.152, 0.75, 5, 2, 0.15),
 )
 
 
 def _main(steeper: float = 1.0, lower: float = 0.0) -> tuple[Task, ...]:
     """`steeper` by a factor and `lower` by points are the curves that change, from then on."""
     tasks = []
-    for best, steep, level, baseline, then, rate in _TASKS:
-        before = curve(ARMS[best], steep, level)
-        after = before if then == best else curve(ARMS[then], steeper * steep, level - lower)
-        tasks.append(Task(before, after, baseline, rate))
+    for t in TASKS:
+        before = curve(ARMS[t.best], t.steep, t.level)
+        after = before if t.then == t.best else curve(ARMS[t.then], steeper * t.steep, t.level - lower)
+        tasks.append(Task(before, after, t.baseline, t.rate))
     return tuple(tasks)
 
 

@@ -14,45 +14,51 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.bandits.evidence import Evidence
+from policies.bandits.cliff import CLEARED, FALLEN, footing
+from policies.bandits.curve import posterior
+from policies.bandits.evidence import Evidence, Prior
 
 Array = NDArray[np.float64]
 
 # Found in simulation over six tasks and nine temperatures, and confirmed on other seeds: bench/learning.
-LEVEL_SD, SHAPE_SD, LENGTH = 0.25, 0.08, 0.45  # prior standard deviations of level and shape; length on the axis
-PRIOR_DIP, PRIOR_STEP = 0.015, 0.4  # the policy's value is expected to be best, by 1.5 points at a distance of 0.4
 MARGIN = 0.01  # a difference that nobody would notice
-HOPELESS = 0.10  # probability of being no worse than the baseline below which an arm is off
-PROVEN = 0.62  # and above which it is free
-PROVEN_FIRST, EARLY = 0.92, 100.0  # and that in a cell without labels, which falls to the former over so many
-DOSE = 12.0  # labels of its own after which half of its share may go to an arm; before the first it is a twelfth
-CLIFF, SURE = 0.1, 1.5  # a fall by so much, by so many standard errors of its own rewards, is one
-LOSS = 0.01  # of the baseline's reward: what a cell may have lost to exploring
-RISK = 0.02  # of the baseline's reward: what an allocation may be expected to lose at most
-STEP, GROWTH = 0.2, 3.0  # an arm gets at most so much, and so many times what it has had of all labels so far
+HOPELESS = 0.125  # probability of being no worse than the baseline below which an arm is off
+PROVEN = 0.594  # and above which it is free
+PROVEN_FIRST, EARLY = 0.82, 100.0  # and that in a cell without labels, which falls to the former over so many
+DOSE = 11.0  # labels of its own after which half of its share may go to an arm; before the first it is a twelfth
+UNTRIED = 0.035  # share of an arm that may be over a cliff: what it would lose then is 2 % of what the policy earns
+LENT = 50.0  # labels on an arm that other cells' evidence counts for at most
+LOSS = 0.058  # of the baseline's reward: what a cell may have lost to exploring
+SUSPICION = 0.92  # standard errors
+RISK = 0.04  # of the baseline's reward: what an allocation may be expected to lose at most
+STEP, GROWTH = 0.37, 3.3  # an arm gets at most so much, and so many times what it has had of all labels so far
 MOST = 2_000.0  # labels that all evidence of a cell counts for at most
 DRAWS = 256  # of the posterior, half of them mirrored
-FLOOR = 0.02  # least variance of a reward: a few equal rewards are no certainty
 
 
-def allocate(arms: Sequence[Evidence], baseline: int, explore: float, seed: int) -> tuple[float, ...]:
+def allocate(
+    arms: Sequence[Evidence], baseline: int, explore: float, seed: int, prior: Prior | None = None
+) -> tuple[float, ...]:
     """A probability per arm. `explore` is the most that arms not yet proven get together."""
     if len(arms) == 1:
         return (1.0,)
     arms = _doubted(arms)
-    mean, cov = posterior(arms, baseline)
+    mean, cov = posterior(arms, baseline, prior)
     draws = mean + _normals(len(arms), seed) @ _root(cov).T
     wins = _wins(draws, mean)
     gain = draws - draws[:, [baseline]]
     no_worse = (gain >= -MARGIN).mean(axis=0)
-    wins[(no_worse < HOPELESS) | _fallen(arms, baseline)] = 0.0
+    ground = footing(arms, float(mean[baseline]), prior)
+    wins[(no_worse < HOPELESS) | (ground < -FALLEN)] = 0.0
     n = np.array([a.n for a in arms])
-    proven = no_worse >= PROVEN + (PROVEN_FIRST - PROVEN) * np.exp(-n.sum() / EARLY)
+    known = n + (np.minimum(prior.n, LENT) if prior else 0.0)
+    proven = no_worse >= PROVEN + (PROVEN_FIRST - PROVEN) * np.exp(-known.sum() / EARLY)
     proven[baseline] = True
     wins[~_reached(proven)] = 0.0
-    p = _dosed(wins, proven, n, baseline, explore)
+    safe = (ground > CLEARED) | np.array([a.solid for a in arms])
+    p = _dosed(wins, proven, known, safe, baseline, explore)
     risk = float(np.maximum(-gain @ p, 0.0).mean())
-    return _bounded(p, risk, _allowed(n, mean, baseline), baseline)
+    return _bounded(p, risk, _allowed(n, mean, cov, baseline), baseline)
 
 
 def _doubted(arms: Sequence[Evidence]) -> Sequence[Evidence]:
@@ -73,16 +79,16 @@ def _root(cov: Array) -> Array:
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
-def _allowed(n: Array, mean: Array, baseline: int) -> float:
-    """What an allocation may be expected to lose a request: RISK, less as the budget of losses is spent."""
+def _allowed(n: Array, mean: Array, cov: Array, baseline: int) -> float:
+    """What an allocation may be expected to lose a request: RISK, less as the budget of losses is spent. What was lost so far is
+    taken for more than it seems, by SUSPICION standard errors: arms that were lucky are the ones that were chosen."""
     total = n.sum()
     worth = max(float(mean[baseline]), 0.05)
     if total <= 0:
         return RISK * worth
-    share = n / total
-    contrast = -share
+    contrast = -n / total
     contrast[baseline] += 1.0
-    lost = float(contrast @ mean)
+    lost = float(contrast @ mean) + SUSPICION * float(np.sqrt(max(contrast @ cov @ contrast, 0.0)))
     return RISK * worth * float(np.clip(2.0 * (1 - lost / (LOSS * worth)), 0.1, 1.0))
 
 
@@ -93,41 +99,12 @@ def _bounded(p: Array, risk: float, allowed: float, baseline: int) -> tuple[floa
     return tuple(float(v) for v in p / p.sum())
 
 
-def posterior(arms: Sequence[Evidence], baseline: int) -> tuple[Array, Array]:
-    """Mean (K,) and covariance (K, K) of the arms' true rewards."""
-    x = np.array([a.position for a in arms])
-    n = np.array([a.n for a in arms])
-    seen = n > 1e-9
-    dip = -PRIOR_DIP * np.minimum(((x - x[baseline]) / PRIOR_STEP) ** 2, 4.0)
-    distance = (x[:, None] - x[None, :]) / LENGTH
-    kernel = LEVEL_SD**2 + SHAPE_SD**2 * np.exp(-0.5 * distance**2)
-    if not seen.any():
-        return dip + 0.5, kernel
-    y = np.array([a.mean for a in arms])[seen]
-    level = float(np.average(y - dip[seen], weights=n[seen]))
-    noise = np.maximum([a.variance for a in arms], FLOOR)[seen] / n[seen]
-    gain = np.linalg.solve(kernel[np.ix_(seen, seen)] + np.diag(noise), kernel[seen]).T
-    mean = dip + level + gain @ (y - dip[seen] - level)
-    cov = kernel - gain @ kernel[seen]
-    return mean, (cov + cov.T) / 2
-
-
 def _wins(draws: Array, mean: Array) -> Array:
     """How often each arm is the best of the leader and its neighbours, over the draws."""
     leader = int(mean.argmax())
     low, high = max(leader - 1, 0), min(leader + 2, len(mean))
     best = low + draws[:, low:high].argmax(axis=1)
     return np.bincount(best, minlength=len(mean)) / len(draws)
-
-
-def _fallen(arms: Sequence[Evidence], baseline: int) -> NDArray[np.bool_]:
-    """(arms,) those whose own rewards, whatever their neighbours', say that they are far worse than the baseline: over a cliff,
-    which no smooth prior expects."""
-    n, mean, variance = (np.array([getattr(a, k) for a in arms]) for k in ("n", "mean", "variance"))
-    least = np.maximum(n, 1e-9)
-    error = np.sqrt(np.maximum(variance, FLOOR) / least)
-    off = mean - mean[baseline]
-    return np.asarray((n > 1) & (n[baseline] > 1) & (off < -CLIFF) & (off < -SURE * np.hypot(error, error[baseline])))
 
 
 def _reached(proven: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -138,15 +115,17 @@ def _reached(proven: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return reached
 
 
-def _dosed(wins: Array, proven: NDArray[np.bool_], n: Array, baseline: int, explore: float) -> Array:
+def _dosed(
+    wins: Array, proven: NDArray[np.bool_], n: Array, safe: NDArray[np.bool_], baseline: int, explore: float
+) -> Array:
     """The unproven within their budget, the rest to the proven in proportion to their wins; of an arm that is hardly known not
     more than a dose, however well its neighbours do, and more only as it is served more. What nobody gets is the baseline's."""
     dose = np.minimum((n + 1) / (n + DOSE), STEP + GROWTH * n / max(n.sum(), 1e-9))
-    trial = np.where(proven, 0.0, np.minimum(wins, explore * dose))
+    trial = np.where(proven, 0.0, np.minimum(wins, np.where(safe, explore * dose, UNTRIED)))
     if trial.sum() > explore:
         trial *= explore / trial.sum()
     free = np.where(proven, wins, 0.0)
     free *= (1 - trial.sum()) / max(free.sum(), 1e-12)
-    p = trial + np.minimum(free, dose)
+    p = trial + np.minimum(free, np.where(safe, dose, UNTRIED))
     p[baseline] += 1 - p.sum()
     return np.asarray(p)

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
-from policies.bandits.evidence import Evidence
+from policies.bandits.evidence import Evidence, Prior
 
 
-def allocate(arms: Sequence[Evidence], baseline: int, explore: float, seed: int) -> tuple[float, ...]:
+def allocate(
+    arms: Sequence[Evidence], baseline: int, explore: float, seed: int, prior: Prior | None = None
+) -> tuple[float, ...]:
     """All traffic to the baseline."""
     return tuple(1.0 if i == baseline else 0.0 for i in range(len(arms)))

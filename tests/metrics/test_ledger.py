@@ -142,7 +142,7 @@ async def test_ids_that_never_turn_up_are_counted_unknown(
     now = time.time()
     times = [now]
     store, instruments = Store(server.url), Instruments()
-    ledger = Ledger(store, instruments, clock=lambda: times[0])
+    ledger = Ledger(store, instruments, clock=lambda: times[0], steady=lambda: times[0])
     items = [
         Feedback("nobody", "success", True, now),
         Feedback(decide(at=now - 3600).id, "success", True, now),
@@ -414,3 +414,52 @@ async def test_an_odd_outcome_harms_nothing(
     assert sample(instruments, "learning_failures_total") >= 2
     assert (await ledger.statistics())[CELL].arms["0.3"]["latency"].n >= 1
     await store.close()
+
+
+async def test_what_the_server_forgot_is_sent_again_also_where_a_later_credit_hides_the_gap(
+    server: EmbeddedServer, raw: "redis.Redis", record: Decide, finish: Finish
+) -> None:
+    ledger, _, store = new(server.url)
+    one, two = record(), record()
+    async with running(ledger):
+        await until(lambda: ledger.state.up)
+        ledger.decided_and_done(finish(one))
+        ledger.decided_and_done(finish(two))
+        assert await ledger.feedback([Feedback(one.id, "rating", 5, time.time())]) == ["credited"]
+        raw.flushall()
+        assert await ledger.feedback([Feedback(two.id, "rating", 5, time.time())]) == ["credited"]
+        await until(lambda: ledger.state.up and ledger.state.buffered == 0)
+    assert (await ledger.statistics())[CELL].arms["0.3"]["rating"].n == pytest.approx(2, rel=1e-3)
+    await store.close()
+
+
+async def test_what_cells_are_about_is_told_again_to_a_server_that_was_emptied_while_nothing_happened(
+    server: EmbeddedServer, raw: "redis.Redis"
+) -> None:
+    at = [1_000.0]
+    ledger, _, store = new(server.url, steady=lambda: at[0])
+    ledger.register_cell(CELL, {"x": 1})
+    async with running(ledger):
+        await until(lambda: bool(raw.exists(keys.meta(CELL))))
+        at[0] += 60  # long enough to be on any disk
+        await until(lambda: not ledger._outbox._sent)
+        raw.flushall()
+        await until(lambda: bool(raw.exists(keys.meta(CELL))))
+    assert (await ledger.statistics())[CELL].meta == {"x": 1}
+    await store.close()
+
+
+async def test_a_clock_that_is_set_back_prolongs_no_outage_and_counts_none(own_folder: Path) -> None:
+    at = [time.time()]
+    ledger, instruments, store = new(f"unix://{own_folder}/redis/redis.sock", clock=lambda: at[0])
+    async with running(ledger):
+        await until(lambda: "store" in ledger.state.error)
+        at[0] -= 6 * 3_600
+        server = start_embedded(own_folder)
+        await until(lambda: ledger.state.up)
+        at[0] += 12 * 3_600
+        await asyncio.sleep(0.6)  # a flush
+    assert ledger.state.up
+    assert sample(instruments, "store_down_seconds_total") < 60
+    await store.close()
+    server.stop()

@@ -201,3 +201,22 @@ async def test_no_server_is_a_store_error() -> None:
         with pytest.raises(StoreError, match="store: "):
             await call
     await store.close()
+
+
+async def test_a_key_of_another_type_gives_way_to_the_next_reward(store: Store, raw: "redis.Redis") -> None:
+    raw.set(keys.sums(CELL, epoch_of(NOW)), "a string")
+    await store.write(batch("w", 1, ("a", NOW, 1.0)))
+    assert (await store.statistics(NOW))[CELL].arms["a"]["latency"].n == pytest.approx(1)
+    assert store.corrupt == 1
+    raw.delete(keys.CELLS)
+    raw.set(keys.CELLS, "a string")
+    with pytest.raises(StoreError, match="made anew"):
+        await store.statistics(NOW)
+    await store.write(batch("w", 2, ("a", NOW, 1.0)))
+    assert (await store.statistics(NOW))[CELL].arms["a"]["latency"].n == pytest.approx(2)
+
+
+async def test_a_completion_of_a_replica_whose_day_has_begun_is_found(store: Store, decide: Decide) -> None:
+    tomorrow = decide(at=NOW + 86_400)
+    await store.write(Batch("w", 1, [(tomorrow, "chatcmpl-1")]))
+    assert await store.find(["chatcmpl-1"], NOW) == {"chatcmpl-1": tomorrow}
