@@ -80,7 +80,10 @@ async def test_a_finished_request_becomes_observed_rewards_in_the_store(
     assert arm["json_valid"].n == pytest.approx(3, rel=1e-3)
     assert arm["latency"].mean == pytest.approx(0.5)
     assert sample(instruments, 'requests_total{model="m",outcome="ok",surface="chat",task="code"}') == 4
-    assert sample(instruments, 'reward_count{arm="0.3",model="m",signal="json_valid",task="code"}') == 3
+    assert (
+        sample(instruments, 'reward_count{arm="0.3",model="m",parameter="temperature",signal="json_valid",task="code"}')
+        == 3
+    )
     assert ledger.state.up
     assert ledger.state.buffered == 0
     await store.close()
