@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from metrics.instruments import Instruments
-from metrics.tally import CellStatistics, Tally
+from metrics.tally import CellStatistics, Tally, Worth
 from policies.allocation import Allocations
 from policies.loading import parse
 from policies.policy import Policy
@@ -141,5 +141,5 @@ def test_what_an_observed_signal_is_worth_decides_what_is_learned_from_it() -> N
     arms = {"0.3": {"repetition": Tally(400, 200, 200)}, "0.5": {"repetition": Tally(400, 360, 360)}}
     seen = CellStatistics(META, arms)
     assert allocations(POLICY, {CELL: seen}).cells[CELL]["0.5"] > 0.5
-    doubted = replace(seen, weights={"repetition": 0.0})
+    doubted = replace(seen, weights={"repetition": Worth(0.0)})
     assert allocations(POLICY, {CELL: doubted}).cells[CELL]["0.3"] > 0.7
