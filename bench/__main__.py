@@ -8,8 +8,8 @@ import time
 
 # Throughput goes first: it wants a quiet machine.
 BENCHES = (
-    "throughput", "classifier", "robustness", "user_tasks", "learning", "learning.two", "learning.cost", "learning.http",
-    "learning.exactly_once",
+    "throughput", "classifier", "robustness", "user_tasks", "learning", "learning.pooled", "learning.two", "learning.cost",
+    "learning.http", "learning.exactly_once", "learning.faults", "learning.rate",
 )  # fmt: skip
 
 

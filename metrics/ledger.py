@@ -5,21 +5,21 @@ import contextlib
 import logging
 import os
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from metrics import observed
 from metrics.claims import Claim, Queue, claim
 from metrics.errors import SchemaError, StoreError
 from metrics.health import Health
 from metrics.ids import base36
+from metrics.inbox import Inbox
 from metrics.instruments import Instruments
 from metrics.outbox import Outbox, Recent
 from metrics.outcome import Credit, DecisionRecord, Feedback, Outcome
+from metrics.settling import Settling
 from metrics.store import Batch, Grant, Store
-from metrics.tally import CellStatistics, Pause, correction, reward
+from metrics.tally import CellStatistics, Pause
 
 _log = logging.getLogger(__name__)
 
@@ -27,9 +27,7 @@ _INTERVAL = 0.5  # seconds between flushes
 _PATIENCE = 0.05  # seconds that a feedback request waits for the store
 _EACH = 0.0005  # and for long lists, so much an item
 _LAST = 2.0  # seconds for the flush at the end
-_SLICE = 10  # outcomes looked at before requests get their turn: about 1 ms at 1,600 characters each
-_INBOX = 5_000  # outcomes with their texts
-_CLAIMS = 100  # feedback items in one round trip: as above, requests get their turn in between
+_CLAIMS = 100  # feedback items in one round trip: requests get their turn in between
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +59,17 @@ class Ledger:
         self._clock = clock
         self._steady = steady  # for how long something takes or may take: the other one may be set back and forth
         self._shed = 0
-        self._inbox: deque[Outcome] = deque()
-        self._reviewed: deque[tuple[DecisionRecord, str | None]] = deque(maxlen=_INBOX)
         self._outbox = Outbox(f"{os.getpid()}-{base36(int.from_bytes(os.urandom(8), 'big'))}", limit, self._drop)
         self._queue = Queue(feedback_limit, self._drop)
-        self._recent = Recent(limit)
-        self._repeats = observed.Repeats()
+        recent = Recent(limit)
+        self._inbox = Inbox(instruments, self._outbox, recent)
         self._lock = asyncio.Lock()
         self._statistics: Mapping[str, CellStatistics] = {}
         self.paused: Pause | None = None  # the kill switch as it was last read
         self._health = Health(instruments, steady)
         self._checked = False  # whether the layout of the store that we are connected to is ours
         self._corrupt = 0
-        # Told of every decision whose task a feedback item names, once.
-        self.labelled: Callable[[DecisionRecord, str], None] = lambda record, task: None
+        self.settling = Settling(store, instruments, self._outbox, recent, clock, steady, self._resend)
 
     @property
     def state(self) -> StoreState:
@@ -88,18 +83,13 @@ class Ledger:
             self._instruments.finished(outcome)
             if outcome.result != "ok":
                 return
-            self._recent.remember(outcome.decision, outcome.completion)
-            self._inbox.append(outcome)
-            if len(self._inbox) > _INBOX:
-                self._digest(self._inbox.popleft())
+            self._inbox.take(outcome)
         except Exception:  # a completion never fails because its metrics did
             self._stumbled("taking down an outcome")
 
     def reviewed(self, record: DecisionRecord, completion: str | None) -> None:
         """Takes a decision down again, now with what the classifiers said of it; while the store is away, in memory only."""
-        self._recent.remember(record, completion)
-        if not self._health.open:
-            self._reviewed.append((record, completion))
+        self._inbox.reviewed(record, completion, write=not self._health.open)
 
     async def feedback(self, items: Sequence[Feedback]) -> list[Credit]:
         """What became of each item, after at most 50 ms (half a second for 1,000): "queued" where the store did not say.
@@ -112,7 +102,7 @@ class Ledger:
             try:
                 async with asyncio.timeout(max(_PATIENCE, _EACH * len(claims))), self._lock:
                     await self._check()
-                    results = await self._settle(claims)
+                    results = await self.settling.settle(claims)
             except TimeoutError:
                 pass  # slow is not down: the flush will tell
             except StoreError as error:
@@ -192,44 +182,11 @@ class Ledger:
         _log.exception("metrics: %s failed; requests are not affected", doing)
         self._instruments.learning_failed()
 
-    # Looking at answers
-
-    def _digest(self, outcome: Outcome) -> None:
-        record = outcome.decision
-        self._outbox.decision(record, outcome.completion)
-        seen = observed.observe(outcome)
-        self._instruments.observed(record, seen)
-        self._regenerated(self._repeats.previous(outcome))
-        if record.cell is None or record.arm is None or not record.effective:
-            return
-        for signal, value in observed.rewards(seen).items():
-            self._outbox.add(*reward(record.cell, record.arm, signal, record.at, value))
-            if signal != "regenerate":  # may be taken back, which a summary cannot
-                self._instruments.rewarded(record, signal, value)
-
-    def _regenerated(self, before: DecisionRecord | None) -> None:
-        if before is None:
-            return
-        self._instruments.regenerated(before)
-        if before.cell is not None and before.arm is not None and before.effective:
-            self._outbox.add(*correction(before.cell, before.arm, "regenerate", before.at, 1.0, 0.0))
-
-    async def _digest_all(self) -> None:
-        while self._inbox:
-            for _ in range(min(_SLICE, len(self._inbox))):
-                try:
-                    self._digest(self._inbox.popleft())
-                except Exception:  # one odd answer must not cost the others
-                    self._stumbled("looking at an answer")
-            await asyncio.sleep(0)
-        while self._reviewed:  # after the outcomes that they are about, which they replace
-            self._outbox.decision(*self._reviewed.popleft())
-
     # Talking to the store
 
     async def _tick(self) -> None:
         try:
-            await self._digest_all()
+            await self._inbox.look()
             if not self._health.open:
                 async with self._lock:
                     await self._flush()
@@ -292,52 +249,11 @@ class Ledger:
 
     async def _settle_queued(self, claims: list[Claim]) -> None:
         try:
-            results = await self._settle(claims)
+            results = await self.settling.settle(claims)
         except BaseException:
             self._queue.back(claims)
             raise
         self._queue.extend([c for c, result in zip(claims, results, strict=True) if result is None])
-
-    async def _settle(self, claims: Sequence[Claim]) -> list[Credit | None]:
-        """Looks up, judges and credits; None for ids that may still turn up."""
-        now = self._clock()
-        known = {c.item.id: self._recent.get(c.item.id) for c in claims}
-        found = await self._store.find((i for i, record in known.items() if record is None), now)
-        results: list[Credit | None] = []
-        grants: list[tuple[int, Grant]] = []
-        for n, one in enumerate(claims):
-            record = known[one.item.id] or found.get(one.item.id)
-            results.append(one.standing(record) if record else one.unfound(now, self._steady()))
-            if record is not None and results[n] is None:
-                value = one.reward if record.learns else None
-                grants.append((n, Grant(record, one.item.signal, one.item.value, value)))
-        await self._credit(grants, results)
-        for one, result in zip(claims, results, strict=True):
-            if result is not None:
-                record = known[one.item.id] or found.get(one.item.id)
-                self._instruments.feedback(one.item.signal, result, one.item.at - record.at if record else None)
-        return results
-
-    async def _credit(self, grants: Sequence[tuple[int, Grant]], results: list[Credit | None]) -> None:
-        if not grants:
-            return
-        number = self._outbox.next_number()
-        only = [grant for _, grant in grants]
-        new = await self._store.credit(only, self._outbox.writer, number)
-        await self._resend(self._store.before)
-        self._outbox.confirmed((number, only), self._steady())
-        for (n, grant), fresh in zip(grants, new, strict=True):
-            results[n] = "credited" if fresh else "duplicate"
-            if fresh and grant.reward is not None:
-                self._instruments.rewarded(grant.decision, grant.signal, grant.reward)
-            if fresh and grant.signal == "task":
-                self._label(grant.decision, str(grant.value))
-
-    def _label(self, record: DecisionRecord, task: str) -> None:
-        try:
-            self.labelled(record, task)
-        except Exception:  # the item is credited all the same
-            self._stumbled("counting a label")
 
     def _failed(self, error: StoreError) -> None:
         self._checked = False

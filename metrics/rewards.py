@@ -1,5 +1,6 @@
 """From tallies to the one number that learning compares arms by."""
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -7,6 +8,9 @@ from metrics.signals import SIGNALS
 from metrics.tally import Tally
 
 _MOST = 0.25  # no reward in [0, 1] has a larger variance
+QUALITY = "quality"
+RATED = 20.0  # labels of a cell over which what is observed falls to a third of what it counted
+BESIDE = 0.25  # and what all of it counts at least, in labels for each label that people gave
 
 
 class Combined(NamedTuple):
@@ -18,14 +22,35 @@ class Combined(NamedTuple):
     variance: float
 
 
-def group(signals: Mapping[str, Tally], name: str) -> Tally:
-    """All signals of a group as one tally, each by its weight; unknown signals (of a newer version) are left out."""
+def group(signals: Mapping[str, Tally], name: str, source: str | None = None) -> Tally:
+    """All signals of a group (and source) as one tally, each by its weight; unknown signals (of a newer version) are left out."""
     total = Tally()
     for signal, tally in signals.items():
         row = SIGNALS.get(signal)
-        if row is not None and row.group == name and tally.n > 0:
+        if row is not None and row.group == name and source in (None, row.source) and tally.n > 0:
             total = total.plus(tally, row.weight)
     return total
+
+
+def balanced(arms: Mapping[str, Mapping[str, Tally]]) -> Mapping[str, Mapping[str, Tally]]:
+    """A cell's tallies by arm and signal, with observed quality toned down to what may stand beside the labels that people gave.
+
+    It comes with every answer and labels with few: added up as they are, ten answers that were not cut off would hide each thumb
+    down. All arms are toned alike, so that they stay comparable.
+    """
+    labels, seen = (
+        math.fsum(group(s, QUALITY, source).n for s in arms.values()) for source in ("explicit", "observed")
+    )
+    if labels <= 0 or seen <= 0:
+        return arms
+    tone = min(max(BESIDE * labels / seen, math.exp(-labels / RATED)), 1.0)
+    return {arm: {s: _toned(s, tally, tone) for s, tally in signals.items()} for arm, signals in arms.items()}
+
+
+def _toned(signal: str, tally: Tally, tone: float) -> Tally:
+    row = SIGNALS.get(signal)
+    toned = row is not None and row.group == QUALITY and row.source == "observed"
+    return Tally().plus(tally, tone) if toned else tally
 
 
 def _moments(tally: Tally) -> tuple[float, float]:
@@ -45,7 +70,7 @@ def combine(signals: Mapping[str, Tally], objective: Mapping[str, float]) -> Com
     """
     weights = {name: w for name, w in objective.items() if w > 0}
     tallies = {name: group(signals, name) for name in weights}
-    leading = "quality" if "quality" in weights else max(weights, key=lambda g: weights[g], default="")
+    leading = QUALITY if QUALITY in weights else max(weights, key=lambda g: weights[g], default="")
     n = tallies[leading].n if leading else 0.0
     if n <= 0:
         return Combined(0.0, 0.5, _MOST)

@@ -4,21 +4,28 @@ They are sent whole (EVAL): Redis keeps them compiled by their digest, and nothi
 restart or a failover.
 """
 
-# Adds triples (n, s, q) of one arm and signal from ARGV[from]. What stands there and is no number is replaced by what is
-# added, and counted; so is a key that is no hash. Any other error, such as a full memory, ends the script before it has written anything.
+# Adds triples (n, s, q) of one arm and signal from ARGV[from]. What stands there and is no number, what cannot be sums of rewards in
+# [0, 1] any more, and a key that is no hash are replaced by what is added, and counted. Any other error, such as a full memory,
+# ends the script before it has written anything.
 _ADD = """
 local function add(key, from)
   local bad = 0
   for i = from, #ARGV, 6 do
+    local sums = {}
     for j = i, i + 4, 2 do
       local reply = redis.pcall('HINCRBYFLOAT', key, ARGV[j], ARGV[j + 1])
       if type(reply) == 'table' and reply.err then
-        bad = bad + 1
         if string.find(reply.err, 'WRONGTYPE') then redis.call('DEL', key)
         elseif not (string.find(reply.err, 'float') or string.find(reply.err, 'Infinity')) then error(reply) end
-        redis.call('HSET', key, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
         break
       end
+      sums[#sums + 1] = tonumber(reply)
+    end
+    local n, s, q = sums[1], sums[2], sums[3]
+    local slack = 1e-6 * (1 + math.abs(n or 0))
+    if not q or n < 0 or q < -slack or q > s + slack or s > n + slack then
+      bad = bad + 1
+      redis.call('HSET', key, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
     end
   end
   return bad

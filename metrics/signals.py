@@ -167,8 +167,8 @@ _TABLE: tuple[Signal, ...] = (
     Signal(
         "truncated",
         "observed",
-        "quality",
-        0.5,
+        "guardrail",
+        1.0,
         0,
         "flag",
         "The answer was cut off by max_tokens (0); not judged for tasks that want a label.",

@@ -3,27 +3,25 @@
 Everything written is an addition or can be written twice, so a caller that got no answer just writes again.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
-
-from redis.exceptions import RedisClusterException, RedisError, ResponseError
+from typing import Any
 
 from metrics import keys, records, scripts
-from metrics.connect import Client, connect
+from metrics.connect import Client
+from metrics.decisions import Decisions
+from metrics.door import WINDOW
 from metrics.errors import SchemaError, StoreError
+from metrics.marks import Marks
 from metrics.outcome import DecisionRecord
 from metrics.signals import Raw
 from metrics.tally import CellStatistics, Pause, Slot, Tally, decay, epoch_of, reward
 
 SCHEMA = 1
-WINDOW = 7 * 86_400  # seconds that a decision can be looked up for feedback
 _MARKER = 7 * 86_400  # seconds that a writer's batch may be sent again
 _CELLS_AT_ONCE = 25  # 2 ms to read
 _LABELS = 10_000
 CORRECTED = 30  # days that a corrected ask is kept for training
-CHANGES = 30  # days that the time of a change is kept
 _CORRECTIONS = 2_000  # corrected asks a day: about 3 MB
 
 
@@ -48,29 +46,20 @@ class Grant:
     reward: float | None
 
 
-class Store:
+class Store(Decisions, Marks):
     """Promises: idempotent writes, atomic credits, StoreError for whatever keeps Redis from answering.
 
     Stored values that make no sense are skipped and counted in `corrupt`; they never raise.
     """
 
     def __init__(self, where: "str | Client", *, window: int = WINDOW, timeout: float = 0.5) -> None:
-        connection = connect(where, timeout) if isinstance(where, str) else None
-        self._client: Any = connection.client if connection else where  # Redis and RedisCluster share no base class
-        self._close = connection.close if connection else None
-        self.window = window
-        self.corrupt = 0
+        super().__init__(where, window=window, timeout=timeout)
         self.paused: Pause | None = None  # the kill switch as `statistics` last read it
         self.before = 0  # number of the writer's write before its last one, as the server had it; 0 for none
 
-    async def close(self) -> None:
-        """Closes the connections that this object opened."""
-        if self._close is not None:
-            await self._close()
-
     async def ping(self) -> None:
         """Raises StoreError when Redis does not answer."""
-        pipe = self._client.pipeline(transaction=False)
+        pipe = self._pipe()
         pipe.get(keys.SCHEMA)
         await self._run(pipe)
 
@@ -79,7 +68,7 @@ class Store:
 
         Raises SchemaError if a newer Setpoint wrote the store.
         """
-        pipe = self._client.pipeline(transaction=False)
+        pipe = self._pipe()
         pipe.set(keys.SCHEMA, SCHEMA, nx=True)
         pipe.get(keys.SCHEMA)
         pipe.get(keys.progress(writer))
@@ -93,7 +82,7 @@ class Store:
 
     async def write(self, batch: Batch) -> None:
         """Adds a batch. In doubt (StoreError) send the same one again: what is there already is not added twice."""
-        pipe = self._client.pipeline(transaction=False)
+        pipe = self._pipe()
         self._put_decisions(pipe, batch.decisions)
         for record, _ in batch.decisions:
             if record.declared and record.features is not None:
@@ -120,7 +109,7 @@ class Store:
 
     async def credit(self, grants: Sequence[Grant], writer: str, number: int) -> list[bool]:
         """Credits each grant once ever per (decision, signal): True for those that were new."""
-        pipe = self._client.pipeline(transaction=False)
+        pipe = self._pipe()
         for grant in grants:
             record, sums = grant.decision, []
             epoch = epoch_of(record.at)
@@ -149,40 +138,9 @@ class Store:
         await self._label(g for g, fresh in zip(grants, new, strict=True) if fresh and g.signal == "task")
         return new
 
-    async def find(self, ids: Iterable[str], now: float) -> dict[str, DecisionRecord]:
-        """Records by decision id or completion id; those that are not there are left out."""
-        wanted = list(dict.fromkeys(ids))
-        pipe = self._client.pipeline(transaction=False)
-        # From tomorrow on: another replica's clock may be ahead of ours, and ours may have been set back.
-        days = range(int(now) // keys.DAY + 1, int(now - self.window) // keys.DAY - 1, -1)
-        others = [i for i in wanted if not i.startswith("dec_")]
-        for completion in others:
-            for day in days:
-                pipe.hget(keys.completions(completion, day), completion)
-        found = await self._run(pipe) if others else []
-        names = {i: i for i in wanted if i.startswith("dec_")}
-        for n, completion in enumerate(others):
-            hits = [d for d in found[n * len(days) : (n + 1) * len(days)] if d]
-            if hits:
-                names[completion] = hits[0]
-        if not names:
-            return {}
-        pipe = self._client.pipeline(transaction=False)
-        for decision in names.values():
-            pipe.hget(keys.decisions(decision, 0), decision)
-        replies = await self._run(pipe)
-        out: dict[str, DecisionRecord] = {}
-        for (asked, decision), text in zip(names.items(), replies, strict=True):
-            record = records.unpack(decision, text) if text is not None else None
-            if record is not None:
-                out[asked] = record
-            elif text is not None:
-                self.corrupt += 1
-        return out
-
     async def statistics(self, now: float) -> dict[str, CellStatistics]:
         """All cells, decayed to `now`: the sums of this epoch and of the one before."""
-        pipe = self._client.pipeline(transaction=False)
+        pipe = self._pipe()
         pipe.smembers(keys.CELLS)
         pipe.get(keys.PAUSED)
         members, paused = await self._run(pipe)
@@ -199,7 +157,7 @@ class Store:
 
     async def labels(self) -> dict[tuple[str, str], int]:
         """How often a task was labelled as another one: (decided, labelled) to count."""
-        pipe = self._client.pipeline(transaction=False)
+        pipe = self._pipe()
         pipe.hgetall(keys.LABELS)
         stored: dict[str, str] = (await self._run(pipe))[0] or {}
         pairs = {(k.partition("|")[0], k.partition("|")[2]): v for k, v in stored.items()}
@@ -207,7 +165,7 @@ class Store:
 
     async def corrections(self, now: float) -> list[tuple[str, str]]:
         """(task, features) of asks whose task an app declared or feedback gave, of the last CORRECTED days."""
-        pipe = self._client.pipeline(transaction=False)
+        pipe = self._pipe()
         for day in range(int(now) // keys.DAY - CORRECTED, int(now) // keys.DAY + 1):
             pipe.hvals(keys.corrections(day))
         out = []
@@ -219,73 +177,9 @@ class Store:
                     out.append(found)
         return out
 
-    async def discount(self, cell: str, factor: float, at: float, pause: float) -> bool:
-        """The world of a cell has changed: what it has earned counts `factor` (0 to 1) of what it did.
-
-        At most once in `pause` seconds, whoever asks: True if this call did it. What other processes have not flushed yet
-        is added afterwards, undiscounted. Raises ValueError for another factor.
-        """
-        if not 0 <= factor <= 1:
-            raise ValueError(f"a discount is a factor from 0 to 1, not {factor}")
-        epoch = epoch_of(at)
-        pipe = self._client.pipeline(transaction=False)
-        self._script(
-            pipe,
-            scripts.DISCOUNT,
-            (keys.changed(cell), keys.last_changed(cell), keys.sums(cell, epoch), keys.sums(cell, epoch - 1)),
-            (repr(at), _seconds(pause), CHANGES * keys.DAY, repr(float(factor))),
-        )
-        bad = int((await self._run(pipe))[0])
-        self.corrupt += max(bad, 0)
-        return bad >= 0
-
-    async def roll_back(self, cell: str, cause: str, at: float, seconds: float) -> bool:
-        """Holds a cell at the policy's own value for so many seconds; False, and nothing changed, if it is held already."""
-        pipe = self._client.pipeline(transaction=False)
-        mark = records.pack_mark("cause", cause, at)
-        pipe.set(keys.rolled_back(cell), mark, nx=True, ex=_seconds(seconds))
-        return bool((await self._run(pipe))[0])
-
-    async def release(self, cell: str) -> bool:
-        """Lets a cell that was rolled back learn again; False if it was not."""
-        return await self._delete(keys.rolled_back(cell))
-
-    async def pause_learning(self, why: str, at: float) -> bool:
-        """Holds all cells at the policy's own values until `resume_learning`; False if they were, and now for this reason."""
-        pipe = self._client.pipeline(transaction=False)
-        pipe.exists(keys.PAUSED)
-        pipe.set(keys.PAUSED, records.pack_mark("why", why, at))
-        return not (await self._run(pipe))[0]
-
-    async def resume_learning(self) -> bool:
-        """Ends the pause; False if there was none."""
-        return await self._delete(keys.PAUSED)
-
-    async def was_imported(self, digest: str) -> bool:
-        """Whether an exported file was added to this store."""
-        pipe = self._client.pipeline(transaction=False)
-        pipe.exists(keys.imported(digest))
-        return bool((await self._run(pipe))[0])
-
-    async def set_imported(self, digest: str, at: float) -> None:
-        """An exported file is added, and may not be again."""
-        pipe = self._client.pipeline(transaction=False)
-        pipe.set(keys.imported(digest), at)
-        await self._run(pipe)
-
-    async def _delete(self, key: str) -> bool:
-        pipe = self._client.pipeline(transaction=False)
-        pipe.delete(key)
-        return bool((await self._run(pipe))[0])
-
-    def _understood(self, found: Any, otherwise: Any) -> Any:
-        """What was read of a mark. One that cannot be read still holds: its being there is what counts."""
-        self.corrupt += found is None
-        return otherwise if found is None else found
-
     async def _read(self, cells: Sequence[str], now: float) -> dict[str, CellStatistics]:
         epoch = epoch_of(now)
-        pipe = self._client.pipeline(transaction=False)
+        pipe = self._pipe()
         for cell in cells:
             pipe.get(keys.meta(cell))
             pipe.hgetall(keys.sums(cell, epoch))
@@ -313,18 +207,8 @@ class Store:
             out[cell] = CellStatistics(meta or {}, arms, changed_at, cause, until, self.paused is not None)
         return out
 
-    def _put_decisions(self, pipe: Any, decisions: Sequence[tuple[DecisionRecord, str | None]]) -> None:
-        hashes: dict[str, dict[str, str]] = {}
-        for record, completion in decisions:
-            hashes.setdefault(keys.decisions(record.id, record.at), {})[record.id] = records.pack(record)
-            if completion:
-                hashes.setdefault(keys.completions(completion, int(record.at) // keys.DAY), {})[completion] = record.id
-        for key, mapping in hashes.items():
-            pipe.hset(key, mapping=mapping)
-            pipe.expire(key, int(self.window) + (keys.DAY if ":completions:" in key else keys.BUCKET))
-
     async def _label(self, grants: Iterable[Grant]) -> None:
-        pipe = self._client.pipeline(transaction=False)
+        pipe = self._pipe()
         for grant in grants:
             record, task = grant.decision, str(grant.value)
             self._script(pipe, scripts.LABEL, (keys.LABELS,), (f"{record.task}|{task}", _LABELS))
@@ -332,10 +216,6 @@ class Store:
                 self._keep(pipe, record, task, record.features, replace=True)
         if len(pipe):
             await self._run(pipe)
-
-    @staticmethod
-    def _script(pipe: Any, script: str, names: Sequence[str], args: Sequence[Any]) -> None:
-        pipe.eval(script, len(names), *names, *args)
 
     def _keep(self, pipe: Any, record: DecisionRecord, task: str, features: str, *, replace: bool) -> None:
         args = (record.id, records.pack_label(task, features), _CORRECTIONS, CORRECTED * keys.DAY, int(replace))
@@ -347,26 +227,7 @@ class Store:
         pipe.get(keys.progress(writer))
         pipe.set(keys.progress(writer), number, ex=_MARKER)
 
-    async def _run(self, pipe: Any) -> list[Any]:
-        """The replies of a pipeline; None where a key holds another type than it should."""
-        try:
-            replies = cast("list[Any]", await pipe.execute(raise_on_error=False))
-        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
-            raise StoreError(f"store: {error or type(error).__name__}") from error
-        for i, reply in enumerate(replies):
-            if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):
-                self.corrupt += 1
-                replies[i] = None
-            elif isinstance(reply, Exception):
-                raise StoreError(f"store: {reply}") from reply
-        return replies
-
 
 def _number(stored: Any) -> int:
     """A writer's progress; 0 for none, and for what is none."""
     return int(stored) if str(stored).isdecimal() else 0
-
-
-def _seconds(life: float) -> int:
-    """A key's life as Redis takes it: whole seconds, at least one."""
-    return max(math.ceil(life), 1)

@@ -18,9 +18,9 @@ from metrics.embedded import start_embedded
 from metrics.store import Store
 from policies import loading
 from router import exchange, reporting
+from router.allocating import allocations
 from router.errors import SettingsError
 from router.incoming import Incoming
-from router.learning import allocations
 from router.local_model import MODEL
 from router.pipeline import Prepared
 from router.services import build

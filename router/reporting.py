@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from metrics.rewards import combine
+from metrics.rewards import balanced, combine
 from metrics.tally import CellStatistics, Pause
 from policies.allocation import Allocations
 from policies.arms import origin
@@ -57,10 +57,11 @@ def _arms(policy: Policy, seen: CellStatistics, learned: Mapping[str, float] | N
     baseline = seen.meta.get("baseline")
     objective = policy.adaptation_of(str(seen.meta.get("task"))).objective
     shown = served(policy, seen, learned) if learned else {}
-    own = combine(seen.arms.get(str(baseline), {}), objective)
+    arms = balanced(seen.arms)
+    own = combine(arms.get(str(baseline), {}), objective)
     rows = []
     for arm in grid_of(seen):
-        earned = combine(seen.arms.get(arm, {}), objective)
+        earned = combine(arms.get(arm, {}), objective)
         more = lift(earned, own) if arm != baseline else None
         rows.append(
             {

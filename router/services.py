@@ -129,7 +129,7 @@ def build(settings: Settings, store_url: str, local_url: str | None, session: ai
     pipeline = Pipeline(routes, classifiers.live, engine, instruments, time, os.urandom)
     ledger = Ledger(Store(store_url), instruments, clock=time)
     audit = Audit(classifiers, instruments, ledger.reviewed)
-    ledger.labelled = audit.labelled
+    ledger.settling.labelled = audit.labelled
     instruments.policy(book.policy.name, book.policy.digest)
     limit = int(settings.limits.body_mb * 1_000_000)
     gate = Gate(settings.keys, monotonic)

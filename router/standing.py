@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from metrics.rewards import Combined, combine
+from metrics.rewards import Combined, balanced, combine
 from metrics.tally import CellStatistics
 from policies.policy import Policy
 from policies.settling import SETTLED
@@ -95,7 +95,8 @@ def _wanting(policy: Policy, seen: CellStatistics) -> Standing | None:
     if not any(tally.n > 0 for signals in seen.arms.values() for tally in signals.values()):
         return Standing("no effect", "no answer has counted yet: does the parameter reach the model?")
     objective = policy.adaptation_of(str(seen.meta.get("task"))).objective
-    labels = sum(combine(seen.arms.get(arm, {}), objective).n for arm in grid_of(seen))
+    arms = balanced(seen.arms)
+    labels = sum(combine(arms.get(arm, {}), objective).n for arm in grid_of(seen))
     if labels < ENOUGH:
         return Standing("collecting", f"{labels:.3g} labels of the {ENOUGH} that anything can be said with")
     return None

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from metrics.ledger import Ledger
-from metrics.rewards import combine, group
+from metrics.rewards import QUALITY, balanced, combine, group
 from metrics.tally import HALF_LIFE, CellStatistics, Tally
 from policies.allocation import Allocations
 from policies.bandits import Evidence
@@ -19,7 +19,7 @@ from policies.policy import Policy
 
 PAUSE = 3_600.0  # seconds in which a change that was found is not found again
 COOL_DOWN = 3_600.0  # seconds of the policy's own value after a rollback
-QUALITY = "quality"
+SOURCES = ("explicit", "observed")
 MARGIN = 0.01  # of the reward that learning maximises: less would not be noticed
 # What is watched whatever is maximised, and by how much it may be worse, in units of its reward in [0, 1].
 GUARDED: Mapping[str, float] = {
@@ -53,14 +53,14 @@ class Watch:
     """One per process: what it saw before is in its memory, what it finds is marked in the store for all."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[tuple[str, str], _Seen] = {}  # by cell, and source of what is watched
 
     def look(
         self, policy: Policy, statistics: Mapping[str, CellStatistics], table: Allocations, now: float
     ) -> list[Finding]:
         """What is to be done about the cells as they are, and as they are served. `now` in seconds of any clock that does not
         run back."""
-        self._seen = {cell: seen for cell, seen in self._seen.items() if cell in statistics}
+        self._seen = {key: seen for key, seen in self._seen.items() if key[0] in statistics}
         return [f for cell, seen in statistics.items() for f in self._cell(policy, cell, seen, table, now)]
 
     def _cell(
@@ -70,7 +70,9 @@ class Watch:
         if cell.count("|") != 5 or not isinstance(grid, list) or baseline not in grid:
             return
         adaptation = policy.adaptation_of(str(seen.meta.get("task")))
-        if self._changed(cell, [group(seen.arms.get(str(a), {}), QUALITY) for a in grid], (grid, seen.changed_at), now):
+        # What people say and what is observed apart: the latter is of every answer, and would hide a change of the former.
+        key = (grid, seen.changed_at)
+        if {self._changed((cell, s), _earned(seen, grid, s), key, now) for s in SOURCES} != {False}:
             yield Finding(cell)
         learned = table.cells.get(cell)
         if learned and adaptation.mode == "apply" and not seen.held:
@@ -78,23 +80,27 @@ class Watch:
             if cause:
                 yield Finding(cell, cause)
 
-    def _changed(self, cell: str, arms: list[Tally], key: object, now: float) -> bool:
-        before = self._seen.get(cell)
+    def _changed(self, what: tuple[str, str], arms: list[Tally], key: object, now: float) -> bool:
+        before = self._seen.get(what)
         if before is None or before.key != key:
             before = _Seen(key, History(), now)
         n, s, q = (np.array([tally[i] for tally in arms]) for i in range(3))
         found = before.history.changed(n, s, q, math.exp2(-max(now - before.at, 0.0) / HALF_LIFE))
-        self._seen[cell] = _Seen(key, before.history, now)
+        self._seen[what] = _Seen(key, before.history, now)
         return found
+
+
+def _earned(seen: CellStatistics, grid: Iterable[object], source: str) -> list[Tally]:
+    return [group(seen.arms.get(str(arm), {}), QUALITY, source) for arm in grid]
 
 
 def shortfall(seen: CellStatistics, learned: Mapping[str, float], baseline: str, objective: Mapping[str, float]) -> str:
     """Why what a cell serves falls short of the policy's own value beyond doubt: `reward`, or a guarded signal; empty if it does
     not. `learned` is its allocation."""
-    others = [(arm, share) for arm, share in learned.items() if arm != baseline]
+    others, arms = [(arm, share) for arm, share in learned.items() if arm != baseline], balanced(seen.arms)
 
     def earned(arm: str) -> Evidence:
-        return Evidence(0.0, *combine(seen.arms.get(arm, {}), objective))
+        return Evidence(0.0, *combine(arms.get(arm, {}), objective))
 
     def alone(arm: str, signal: str) -> Evidence:
         return _alone(seen.arms.get(arm, {}).get(signal))

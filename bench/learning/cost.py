@@ -21,7 +21,7 @@ from metrics.tally import CellStatistics, Tally
 from policies.allocation import Allocations, draw, shares
 from policies.arms import Grid
 from policies.policy import Adaptation, Policy
-from router.learning import allocations
+from router.allocating import allocations
 from router.watching import Watch
 
 T = TypeVar("T")

@@ -2,7 +2,7 @@
 
 `python -m bench.learning.pooled [--seeds 24]`. Six tasks, nine temperatures, 8 models each, 6,000 requests a cell; the policy's value is that of
 the main world's tasks. *related*: each model's best value is its task's, give or take one arm. *unrelated*: anywhere up to the cliff. Luck
-is the same for all contestants: nobody learns, each cell by itself, pooled as `router/learning.py` does it, and Thompson sampling by itself.
+is the same for all contestants: nobody learns, each cell by itself, pooled as `router/allocating.py` does it, and Thompson sampling by itself.
 It ends with 1 if pooling does not earn more than the policy within 1,000 requests a cell where models are related, or loses more than
 learning alone, beyond two standard errors, where they are not.
 """

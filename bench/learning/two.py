@@ -20,7 +20,7 @@ from policies.capability import Capabilities
 from policies.context import Context
 from policies.engine import Engine
 from policies.loading import parse
-from router.learning import allocations
+from router.allocating import allocations
 
 TEMPERATURES, TOP_PS = (0.1, 0.3, 0.5, 0.7, 0.9, 1.1), (0.5, 0.7, 0.9, 1.0)
 OWN = (0.5, 0.9)

@@ -5,6 +5,8 @@ import pytest
 
 from bench.learning.__main__ import measured, missed
 from bench.learning.contestants import CONTESTANTS
+from bench.learning.pooled import missed as missed_pooling
+from bench.learning.pooled import models
 from bench.learning.simulation import Run, against_static, ever_below, run
 from bench.learning.worlds import ARMS, CHANGE, STEP, WORLDS
 
@@ -60,3 +62,19 @@ def test_what_is_missed_is_said() -> None:
     assert missed({"late": {"ours": good, "UCB1": good | {"lost": -1.0}}}) == [
         f"late: UCB1 loses -1.0000 a request, ours {good['lost']:.4f}"
     ]
+
+
+def test_pooled_models_are_alike_or_not_as_their_world_says() -> None:
+    alike, unlike = (
+        [int(task.before.argmax()) for seed in range(5) for task in models(where, 3, seed)]
+        for where in ("related", "unrelated")
+    )
+    assert np.ptp(alike) <= 2 < np.ptp(unlike)
+    assert [t.before.tolist() for t in models("related", 3, 1)] == [t.before.tolist() for t in models("related", 3, 1)]
+
+
+def test_what_pooling_misses_is_said() -> None:
+    worse, better = np.full((3, 4), 0.03), np.full((3, 4), 0.02)
+    good = {"static": worse, "ours alone": better, "ours pooled": better}
+    assert missed_pooling(good, good) == []
+    assert len(missed_pooling(good | {"ours pooled": worse}, good | {"ours pooled": worse})) == 4

@@ -219,7 +219,7 @@ async def test_what_the_classifiers_said_is_kept_with_the_decision_and_a_label_i
 ) -> None:
     ledger, _, store = new(server.url)
     told: list[tuple[DecisionRecord, str]] = []
-    ledger.labelled = lambda *label: told.append(label)
+    ledger.settling.labelled = lambda *label: told.append(label)
     async with running(ledger):
         first, second = record(live="code@a"), record()
         for one, completion in ((first, "c1"), (second, None)):
@@ -229,7 +229,7 @@ async def test_what_the_classifiers_said_is_kept_with_the_decision_and_a_label_i
     assert await store.find(["c1", second.id], time.time()) == {"c1": reviewed, second.id: second}
 
     other, _, _ = new(server.url)
-    other.labelled = lambda *label: told.append(label)
+    other.settling.labelled = lambda *label: told.append(label)
     items = [Feedback(i, "task", "math", time.time()) for i in ("c1", "c1", first.id)]
     assert await ledger.feedback(items[:1]) == ["credited"]
     assert await other.feedback(items) == ["duplicate"] * 3
@@ -246,7 +246,7 @@ async def test_a_label_that_cannot_be_counted_is_credited_all_the_same(
     def broken(record: DecisionRecord, task: str) -> None:
         raise RuntimeError("no")
 
-    ledger.labelled = broken
+    ledger.settling.labelled = broken
     one = record()
     ledger.decided_and_done(finish(one))
     assert await ledger.feedback([Feedback(one.id, "task", "math", time.time())]) == ["credited"]

@@ -220,3 +220,16 @@ async def test_a_completion_of_a_replica_whose_day_has_begun_is_found(store: Sto
     tomorrow = decide(at=NOW + 86_400)
     await store.write(Batch("w", 1, [(tomorrow, "chatcmpl-1")]))
     assert await store.find(["chatcmpl-1"], NOW) == {"chatcmpl-1": tomorrow}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"n": "0"}, {"n": "-3"}, {"s": "1e9"}, {"q": "-1e9"}, {"n": "1", "s": "2", "q": "2"}]
+)
+async def test_sums_that_cannot_be_of_rewards_are_replaced_by_the_next_one(
+    store: Store, raw: "redis.Redis", wrong: dict[str, str]
+) -> None:
+    await store.write(batch("w", 1, *[("a", NOW, 0.5)] * 40))
+    raw.hset(keys.sums(CELL, epoch_of(NOW)), mapping={f"{kind}|latency|a": value for kind, value in wrong.items()})
+    await store.write(batch("w", 2, ("a", NOW, 1.0)))
+    assert (await store.statistics(NOW))[CELL].arms["a"]["latency"] == pytest.approx(Tally(1, 1, 1))
+    assert store.corrupt == 1

@@ -9,7 +9,8 @@ from metrics.tally import CellStatistics, Tally
 from policies.allocation import Allocations
 from policies.loading import parse
 from policies.policy import Policy
-from router.learning import allocations, served, show
+from router.allocating import allocations
+from router.learning import served, show
 
 CELL = "*|code|m|direct|1|temperature"
 OTHER = "*|math|m|direct|1|temperature"
@@ -96,3 +97,39 @@ def _shown(
     series = f'setpoint_arm_probability{{arm="{arm}",model="m",parameter="{parameter}",task="code",turn="1"}} '
     lines = [line for line in instruments.render()[0].decode().splitlines() if line.startswith(series)]
     return float(lines[0].removeprefix(series)) if lines else None
+
+
+def test_what_is_observed_of_every_answer_hides_little_of_what_people_say() -> None:
+    def served_share(answers: float) -> float:
+        def arm(mean: float, n: float) -> dict[str, Tally]:
+            return {"thumbs": Tally(n, n * mean, n * mean), "repetition": Tally(n * answers, n * answers, n * answers)}
+
+        seen = CellStatistics(META, {"0.1": arm(0.6, 500), "0.3": arm(0.7, 1000), "0.5": arm(0.6, 500)})
+        return allocations(POLICY, {CELL: seen}).cells[CELL]["0.3"]
+
+    assert served_share(10) == pytest.approx(served_share(0), abs=0.08)
+
+
+@pytest.mark.parametrize(
+    "more", [{"grid": ["hot", "0.3"]}, {"parameter": []}, {"parameter": "heat"}, {"task": None}, {"grid": []}]
+)
+def test_meta_that_is_none_has_no_allocation(more: dict[str, object]) -> None:
+    seen = CellStatistics(META | more, {"0.3": {"thumbs": Tally(9, 5, 5)}})
+    assert allocations(POLICY, {CELL: seen}).cells == {}
+
+
+def test_a_new_model_begins_with_what_the_same_task_taught_on_others() -> None:
+    def rated(mean: float) -> dict[str, Tally]:
+        return {"rating": Tally(400, 400 * mean, 400 * mean)}
+
+    known = {"0.1": rated(0.5), "0.3": rated(0.6), "0.5": rated(0.75)}
+    seen = {CELL.replace("|m|", f"|m{n}|"): CellStatistics(META, known) for n in range(6)}
+    few = {"0.3": {"rating": Tally(60, 36, 36)}, "0.5": {"rating": Tally(4, 3, 3)}}
+    new, other_turn = CELL.replace("|m|", "|new|"), "*|code|new|direct|4+|temperature"
+    seen |= {new: CellStatistics(META, few), other_turn: CellStatistics(META, few)}
+    alone = parse(
+        {"p.yaml": "version: 1\nadapt: {mode: apply, pool: false, arms: {temperature: [0.1, 0.3, 0.5]}}"}, "p"
+    )
+    pooled, apart = allocations(POLICY, seen).cells, allocations(alone, seen).cells
+    assert pooled[new]["0.5"] > 1.5 * apart[new]["0.5"]
+    assert pooled[other_turn] == apart[other_turn]

@@ -15,7 +15,7 @@ from metrics.store import Batch, Store
 from metrics.tally import CellStatistics, Sums, Tally, reward
 from policies.allocation import Allocations
 from policies.policy import Adaptation, Policy
-from router.learning import allocations
+from router.allocating import allocations
 from router.watching import Finding, Watch, act
 
 CELL = "*|code|m|direct|1|temperature"
@@ -109,3 +109,15 @@ def test_whatever_a_store_says_nothing_is_raised(name: str, meta: dict[str, Any]
     for said in (meta, META | meta, META):
         found = {name: CellStatistics(said, arms)}
         Watch().look(POLICY, found, allocations(POLICY, found), 0.0)
+
+
+def test_a_change_of_what_people_say_is_found_behind_what_is_observed_of_every_answer() -> None:
+    def rated(good: float, labels: float) -> CellStatistics:
+        answers = 20 * labels
+        return CellStatistics(
+            META, {"0.4": {"thumbs": Tally(labels, good, good), "repetition": Tally(answers, answers, answers)}}
+        )
+
+    watch = Watch()
+    assert watch.look(POLICY, {CELL: rated(480, 600)}, LEFT, 0.0) == []
+    assert watch.look(POLICY, {CELL: rated(500, 660)}, LEFT, 1.0) == [Finding(CELL)]
