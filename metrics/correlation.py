@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 from metrics.outcome import DecisionRecord
 from metrics.signals import CONTROLS, SIGNALS
-from metrics.tally import PAIRS, CellStatistics, Tally, growth
+from metrics.tally import PAIRS, CellStatistics, Tally, Worth, growth
 
 OWN = 50.0  # pairs that the table's weight counts for
+PROOF = 100.0  # pairs from which on a signal says what they prove, and nothing where they prove nothing
+FLATTEST = 0.1  # of a slope: below, one would be divided by what is hardly known
 _NINETY = 1.645  # standard errors to either side that hold 90 %
 _NOTHING = 1e-9  # a variance below which a signal is constant
 
@@ -81,14 +83,20 @@ def pooled(cells: Iterable[CellStatistics], signal: str) -> Moments:
     return total
 
 
-def worth(found: Moments, own: float) -> float:
-    """What one observed reward is worth in labels, in [0, 1]: a² var(y) / var(x), where a is how far x moves with y; that is
-    r², and 0 where they move against one another. At most twice the table's weight `own`, which counts for 50 pairs."""
-    r = found.r
-    if r is None:
-        return own
-    measured = min(max(r, 0.0) ** 2, 2 * own, 1.0)
-    return (OWN * own + found.n * measured) / (OWN + found.n)
+def worth(found: Moments, own: float) -> Worth:
+    """What one observed reward is worth in labels, in [0, 1] together; `own` is the table's weight, which counts for 50 pairs.
+
+    The measured part is a² var(y) / var(x) = r² labels, a being how far x moves with y; at most twice the table's weight. It is told by
+    the scale of ratings where the correlation is beyond doubt, and 0 where x and y move against one another.
+    """
+    r, interval, trust = found.r, found.interval, found.n / (OWN + found.n)
+    raw = own * (1 - trust)
+    if r is None or interval is None:
+        return Worth(own if found.n < PROOF else raw)
+    measured, slope = min(max(r, 0.0) ** 2, 2 * own, 1.0), found.xy / found.yy
+    if found.n >= PROOF and interval[0] > 0 and slope >= FLATTEST:
+        return Worth(raw, trust * measured, slope)
+    return Worth(raw + (trust * measured if found.n < PROOF else 0.0))
 
 
 def by_task(cells: Mapping[str, CellStatistics]) -> dict[str, list[CellStatistics]]:
@@ -103,14 +111,14 @@ def by_task(cells: Mapping[str, CellStatistics]) -> dict[str, list[CellStatistic
 def weighed(cells: Mapping[str, CellStatistics]) -> dict[str, CellStatistics]:
     """The same cells, each with the weights that its task's pairs give the observed signals."""
     weights = {task: weights_of(found) for task, found in by_task(cells).items()}
-    none: Mapping[str, float] = {}
+    none: Mapping[str, Worth] = {}
     found = (
         (name, cell, weights.get(name.split("|")[1], none) if "|" in name else none) for name, cell in cells.items()
     )
     return {name: replace(cell, weights=given) if given else cell for name, cell, given in found}
 
 
-def weights_of(cells: Sequence[CellStatistics]) -> dict[str, float]:
+def weights_of(cells: Sequence[CellStatistics]) -> dict[str, Worth]:
     """By observed signal of quality, of cells that are taken together; only where there are pairs."""
     rewards = (signal for signal in CONTROLS if SIGNALS[signal].group == "quality")
     seen = ((signal, pooled(cells, signal)) for signal in rewards)

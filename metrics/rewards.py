@@ -1,18 +1,13 @@
 """From tallies to the one number that learning compares arms by."""
 
-import math
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 from metrics.signals import SIGNALS
 from metrics.tally import Tally
 
-TABLE: Mapping[str, float] = MappingProxyType({})  # what signals are worth as the signal table has it
 _MOST = 0.25  # no reward in [0, 1] has a larger variance
 QUALITY = "quality"
-RATED = 20.0  # labels of a cell over which what is observed falls to a third of what it counted
-BESIDE = 0.25  # and what all of it counts at least, in labels for each label that people gave
 
 
 class Combined(NamedTuple):
@@ -32,35 +27,6 @@ def group(signals: Mapping[str, Tally], name: str, source: str | None = None) ->
         if row is not None and row.group == name and source in (None, row.source) and tally.n > 0:
             total = total.plus(tally, row.weight)
     return total
-
-
-def balanced(
-    arms: Mapping[str, Mapping[str, Tally]], worth: Mapping[str, float] = TABLE
-) -> Mapping[str, Mapping[str, Tally]]:
-    """A cell's tallies by arm and signal, with observed quality counted by what each signal is `worth` where that was measured, and
-    toned down to what may stand beside the labels that people gave.
-
-    It comes with every answer and labels with few: added up as they are, ten answers that were not cut off would hide each thumb
-    down. All arms are toned alike, so that they stay comparable.
-    """
-    if worth:
-        scale = {signal: w / SIGNALS[signal].weight for signal, w in worth.items()}
-        arms = {
-            arm: {s: Tally().plus(t, scale.get(s, 1.0)) for s, t in signals.items()} for arm, signals in arms.items()
-        }
-    labels, seen = (
-        math.fsum(group(s, QUALITY, source).n for s in arms.values()) for source in ("explicit", "observed")
-    )
-    if labels <= 0 or seen <= 0:
-        return arms
-    tone = min(max(BESIDE * labels / seen, math.exp(-labels / RATED)), 1.0)
-    return {arm: {s: _toned(s, tally, tone) for s, tally in signals.items()} for arm, signals in arms.items()}
-
-
-def _toned(signal: str, tally: Tally, tone: float) -> Tally:
-    row = SIGNALS.get(signal)
-    toned = row is not None and row.group == QUALITY and row.source == "observed"
-    return Tally().plus(tally, tone) if toned else tally
 
 
 def _moments(tally: Tally) -> tuple[float, float]:

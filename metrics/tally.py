@@ -50,6 +50,20 @@ class Pause(NamedTuple):
     at: float | None = None
 
 
+class Worth(NamedTuple):
+    """What one observed reward of a signal counts for in labels: `raw` as the number that it is, and `told` as what ratings prove it to
+    say, which moves by `slope` where they move by 1."""
+
+    raw: float
+    told: float = 0.0
+    slope: float = 1.0
+
+    @property
+    def weight(self) -> float:
+        """Both together."""
+        return self.raw + self.told
+
+
 @dataclass(frozen=True, slots=True)
 class CellStatistics:
     """One cell as all replicas see it: what it is about, and a tally per arm and signal, decayed to the time of reading.
@@ -66,7 +80,7 @@ class CellStatistics:
     rolled_back_until: float | None = None
     paused: bool = False
     pairs: Mapping[str, Tally] = field(default_factory=dict)
-    weights: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, Worth] = field(default_factory=dict)
 
     @classmethod
     def of(cls, meta: Mapping[str, Any], sums: Mapping[str, Mapping[str, Tally]]) -> "CellStatistics":

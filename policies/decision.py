@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from policies.context import Mode
 from policies.document import Sticky
@@ -38,8 +38,7 @@ class Step:
     after: Value | None
 
 
-@dataclass(frozen=True, slots=True)
-class Draw:
+class Draw(NamedTuple):  # not a frozen dataclass: one is made for every request, and they take three times as long
     """The arm of a decision. `propensity` is the probability with which this very arm was drawn, in its cell.
 
     `odds` are the shares of all arms that could be drawn, and `table` the version of the allocation that they come from;
@@ -54,9 +53,9 @@ class Draw:
     baseline: str
     grid: tuple[str, ...]
     explored: bool
-    odds: Mapping[str, float] = field(default_factory=dict)
-    table: str = "0"
-    sticky: Sticky = "session"
+    odds: Mapping[str, float]
+    table: str
+    sticky: Sticky
     held: tuple[tuple[str, str], ...] = ()
 
 

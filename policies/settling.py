@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping
 
 SETTLED = 0.6  # an arm with this share of what is learned has won
 LEFT = 0.45  # and stays the winner until it has less: the parameter beside it must not begin anew at every wobble
-# Labels of a cell from which on staying with the policy's own value is a finding, and not a beginning. With 200 of them, cells whose
-# better value lay two arms away settled before they had looked: between requests 2,000 and 4,000 they served .70 of a possible .80,
-# with 400 .745, with 600 .754 (tests/router/test_settled.py, six seeds); sums that forget hold no more than ten days' labels.
+# Labels of a cell from which on staying with the policy's own value is a finding, and not a beginning. With 200, cells whose better
+# value lies two arms away settled before they had looked, and served .657 of a possible .80 to the first 2,000 requests of
+# bench/learning/two.py; with 400 .687, and with 600 no more. Sums that forget hold no more than ten days' labels.
 ENOUGH = 400.0
 
 

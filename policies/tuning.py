@@ -5,7 +5,7 @@ settled at an arm, the next one beside that arm, for most units; and so on. A re
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from policies import arms
@@ -126,4 +126,4 @@ def _with(values: Mapping[str, Value], parameter: str, value: Value | None) -> M
 
 def _beside(drawn: Draw, place: Place) -> Draw:
     explored = drawn.explored or any(arm != grid.baseline for grid, arm in place.held)
-    return replace(drawn, explored=explored, held=tuple((grid.parameter, arm) for grid, arm in place.held))
+    return drawn._replace(explored=explored, held=tuple((grid.parameter, arm) for grid, arm in place.held))

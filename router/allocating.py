@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from metrics.rewards import balanced, combine
+from metrics.balance import balanced
+from metrics.rewards import combine
 from metrics.tally import CellStatistics, Tally
 from policies.allocation import Allocations
 from policies.arms import position, solid, value_of
@@ -74,7 +75,7 @@ def _learnt(policy: Policy, cell: str, seen: CellStatistics) -> _Learnt | None:
         return None
     arms = [str(arm) for arm in grid]
     try:
-        toned = balanced(seen.arms, seen.weights)
+        toned = balanced(seen)
         evidence = [_evidence(parameter, arm, str(baseline), toned, adaptation.objective) for arm in arms]
         if not all(map(math.isfinite, (x for one in evidence for x in (one.n, one.mean, one.variance)))):
             raise ValueError("no finite evidence")  # which would spoil what other cells learn from it, too

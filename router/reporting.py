@@ -7,8 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from metrics.balance import balanced
 from metrics.correlation import by_task, pooled
-from metrics.rewards import QUALITY, balanced, combine
+from metrics.rewards import QUALITY, combine
 from metrics.signals import CONTROLS, SIGNALS
 from metrics.tally import CellStatistics, Pause
 from policies.allocation import Allocations
@@ -67,15 +68,20 @@ def observed(cells: Mapping[str, CellStatistics]) -> dict[str, dict[str, dict[st
             if pairs.n > 0:
                 own = SIGNALS[signal].weight if SIGNALS[signal].group == QUALITY else 0.0
                 row = {"pairs": round(pairs.n, 1), "r": pairs.r, "low": low, "high": high}
-                out.setdefault(task, {})[signal] = row | {"weight": found[0].weights.get(signal, own), "table": own}
+                out.setdefault(task, {})[signal] = row | {"weight": _weight(found[0], signal, own), "table": own}
     return out
+
+
+def _weight(cell: CellStatistics, signal: str, own: float) -> float:
+    worth = cell.weights.get(signal)
+    return own if worth is None else worth.weight
 
 
 def _arms(policy: Policy, seen: CellStatistics, learned: Mapping[str, float] | None) -> list[dict[str, Any]]:
     baseline = seen.meta.get("baseline")
     objective = policy.adaptation_of(str(seen.meta.get("task"))).objective
     shown = served(policy, seen, learned) if learned else {}
-    arms = balanced(seen.arms, seen.weights)
+    arms = balanced(seen)
     own = combine(arms.get(str(baseline), {}), objective)
     rows = []
     for arm in grid_of(seen):

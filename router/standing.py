@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from metrics.rewards import Combined, balanced, combine
+from metrics.balance import balanced
+from metrics.rewards import Combined, combine
 from metrics.tally import CellStatistics
 from policies.policy import Policy
 from policies.settling import SETTLED
@@ -95,7 +96,7 @@ def _wanting(policy: Policy, seen: CellStatistics) -> Standing | None:
     if not any(tally.n > 0 for signals in seen.arms.values() for tally in signals.values()):
         return Standing("no effect", "no answer has counted yet: does the parameter reach the model?")
     objective = policy.adaptation_of(str(seen.meta.get("task"))).objective
-    arms = balanced(seen.arms, seen.weights)
+    arms = balanced(seen)
     labels = sum(combine(arms.get(arm, {}), objective).n for arm in grid_of(seen))
     if labels < ENOUGH:
         return Standing("collecting", f"{labels:.3g} labels of the {ENOUGH} that anything can be said with")

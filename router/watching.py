@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from metrics.balance import balanced
 from metrics.ledger import Ledger
-from metrics.rewards import QUALITY, balanced, combine, group
+from metrics.rewards import QUALITY, combine, group
 from metrics.tally import HALF_LIFE, CellStatistics, Tally
 from policies.allocation import Allocations
 from policies.bandits import Evidence
@@ -98,10 +99,7 @@ def _earned(seen: CellStatistics, grid: Iterable[object], source: str) -> list[T
 def shortfall(seen: CellStatistics, learned: Mapping[str, float], baseline: str, objective: Mapping[str, float]) -> str:
     """Why what a cell serves falls short of the policy's own value beyond doubt: `reward`, or a guarded signal; empty if it does
     not. `learned` is its allocation."""
-    others, arms = (
-        [(arm, share) for arm, share in learned.items() if arm != baseline],
-        balanced(seen.arms, seen.weights),
-    )
+    others, arms = [(arm, share) for arm, share in learned.items() if arm != baseline], balanced(seen)
 
     def earned(arm: str) -> Evidence:
         return Evidence(0.0, *combine(arms.get(arm, {}), objective))

@@ -220,10 +220,12 @@ async def world() -> AsyncIterator[World]:
             made = World(folder, server, relay, client)
             await ready(client)
             await phase(made, 1.0)
-            yield made
-            client.close()
-        await relay.stop()
-        made.server.stop()
+            try:
+                yield made
+            finally:
+                client.close()
+                await relay.stop()
+                made.server.stop()
 
 
 async def ready(client: Client) -> None:

@@ -57,10 +57,18 @@ class Client:
 
     async def ask(self, method: str, path: str, body: bytes = b"", headers: bytes = b"") -> Answer:
         """`headers` as lines that end with CRLF. Raises OSError where the connection breaks."""
-        connection = self._free.pop() if self._free else None
-        if connection is None or connection.transport is None:
-            _, connection = await asyncio.get_running_loop().create_connection(_Connection, self._host, self._port)
-        assert connection.transport is not None
+        while self._free:
+            kept = self._free.pop()
+            try:
+                return await self._on(kept, method, path, body, headers)
+            except OSError:
+                continue  # the server closed it just as we were about to use it
+        _, fresh = await asyncio.get_running_loop().create_connection(_Connection, self._host, self._port)
+        return await self._on(fresh, method, path, body, headers)
+
+    async def _on(self, connection: _Connection, method: str, path: str, body: bytes, headers: bytes) -> Answer:
+        if connection.transport is None:
+            raise ConnectionResetError("closed")
         connection.waiting = asyncio.get_running_loop().create_future()
         connection.transport.write(
             b"%s %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s"

@@ -46,7 +46,9 @@ def policy() -> str:
     """The world's tasks with their baselines, and its temperatures as arms."""
     arms = [float(a) for a in ARMS]
     tasks = {f"task_{n}": {"set": {"temperature": arms[t.baseline]}} for n, t in enumerate(WORLD.tasks)}
-    adapt = {"mode": "apply", "arms": {"temperature": arms}, "objective": {"quality": 1, "latency": 0, "cost": 0}}
+    objective = {"quality": 1, "latency": 0, "cost": 0}
+    # The simulator's cells are by themselves, and so are these: copies of one task would learn from one another.
+    adapt = {"mode": "apply", "arms": {"temperature": arms}, "objective": objective, "pool": False}
     return json.dumps({"version": 1, "tasks": tasks, "adapt": adapt})
 
 
@@ -214,10 +216,11 @@ async def served(models: int, requests: int, rate: float) -> Traffic:
         Cell(n, task, f"gpt-4.1-copy{m}", random.Random(f"{m} {n}")) for m in range(models) for n, task in enumerate(WORLD.tasks)
     ]  # fmt: skip
     refresh = round(STEP * len(cells) / rate, 2)
-    with tempfile.TemporaryDirectory() as temp:
+    with tempfile.TemporaryDirectory() as temp, contextlib.ExitStack() as ended:
         folder, port = Path(temp), free_port()
         (folder / "upstream").mkdir()
         store = start_embedded(folder / "redis")
+        ended.callback(store.stop)
         up, python = f"http://127.0.0.1:{port}/v1", {"PYTHONPATH": os.pathsep.join(sys.path)}
         with (
             running("upstream", serving_command(folder / "upstream", port), 1, folder / "upstream", python),
@@ -232,7 +235,6 @@ async def served(models: int, requests: int, rate: float) -> Traffic:
                 await traffic.probe()
             for client in traffic.clients:
                 client.close()
-        store.stop()
     return traffic
 
 

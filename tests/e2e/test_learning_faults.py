@@ -152,6 +152,7 @@ WRONG = {
     "meta of wrong types": Wrong(lambda raw: raw.set(keys.meta(CELL), '{"parameter": [], "grid": "x", "baseline": {}}')),
     "meta of no parameter": Wrong(lambda raw: raw.set(keys.meta(CELL), '{"parameter": "heat", "grid": ["1"], "baseline": "1", "task": "code"}')),
     "meta of no values": Wrong(lambda raw: raw.set(keys.meta(CELL), '{"parameter": "temperature", "grid": ["hot", "nan"], "baseline": "hot", "task": "code"}')),
+    "meta beside what is no arm": Wrong(lambda raw: raw.set(keys.meta(CELL), '{"parameter": "temperature", "grid": ["0.3", "0.5", "0.7"], "baseline": "0.5", "task": "code", "beside": [7]}'), None),
     "meta gone": Wrong(lambda raw: raw.delete(keys.meta(CELL))),
     "meta of another type": Wrong(other_type(keys.meta(CELL))),
     "the change's time": Wrong(lambda raw: raw.set(keys.last_changed(CELL), "yesterday")),

@@ -4,6 +4,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,17 +12,18 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.correlation import OWN, Moments, comparable, moments, paired, pooled, weighed, worth
+from metrics.balance import balanced
+from metrics.correlation import FLATTEST, OWN, PROOF, Moments, comparable, moments, paired, pooled, weighed, worth
 from metrics.credits import Grant
 from metrics.embedded import EmbeddedServer
 from metrics.episodes import Episode
 from metrics.instruments import Instruments
 from metrics.ledger import Ledger
 from metrics.outcome import DecisionRecord, Feedback, Outcome
-from metrics.rewards import balanced, combine
+from metrics.rewards import combine
 from metrics.signals import CONTROLS, SIGNALS
 from metrics.store import Batch, Store
-from metrics.tally import PAIRS, CellStatistics, Tally, growth
+from metrics.tally import PAIRS, CellStatistics, Tally, Worth, growth
 
 Decide = Callable[..., DecisionRecord]
 Finish = Callable[..., Outcome]
@@ -71,32 +73,36 @@ def test_whatever_is_paired_the_numbers_can_be_used(
         assert -1 <= low <= (found.r or 0) + 1e-6
         assert (found.r or 0) - 1e-6 <= high <= 1
     for own in (1.0, 0.5, 0.2):
-        assert 0 <= worth(found, own) <= min(2 * own, 1)
+        assert 0 <= worth(found, own).weight <= min(2 * own, 1)
 
 
-@given(st.floats(0, 1e6), st.floats(-1, 1), st.floats(1e-3, 1e3), st.floats(0.05, 1))
-def test_a_weight_is_between_the_tables_and_the_measured_one_in_any_units(
+@given(st.floats(0, 1e6), st.floats(-1, 1), st.floats(0.5, 2), st.floats(0.05, 1))
+def test_a_weight_goes_from_the_tables_to_the_measured_one_in_any_units(
     n: float, r: float, scale: float, own: float
 ) -> None:
     found = Moments(n, 1.0 * max(n, 1), 1.0 * max(n, 1), r * max(n, 1), 1)
     measured = min(max(r, 0) ** 2, 2 * own, 1)
-    weight = worth(found, own)
-    assert min(own, measured) - 1e-9 <= weight <= max(own, measured) + 1e-9
-    assert weight == pytest.approx((OWN * own + n * measured) / (OWN + n))
-    scaled = Moments(n, found.xx * scale * scale, found.yy, found.xy * scale, 1)
-    assert worth(scaled, own) == pytest.approx(weight)
+    one = worth(found, own)
+    assert -1e-9 <= one.weight <= max(own, measured) + 1e-9
+    proven = found.interval is not None and found.interval[0] > 0 and n >= PROOF
+    if proven and min(r, r * scale) > 1.01 * FLATTEST:
+        assert one.weight == pytest.approx((OWN * own + n * measured) / (OWN + n))
+        assert one.slope == pytest.approx(r)
+        scaled = Moments(n, found.xx * scale * scale, found.yy, found.xy * scale, 1)
+        assert worth(scaled, own).weight == pytest.approx(one.weight)
+    if n >= PROOF and not proven:
+        assert one.raw == pytest.approx(own * OWN / (OWN + n))
+        assert one.told == 0
 
 
 def test_a_signal_that_moves_with_ratings_gains_one_that_does_not_loses_and_one_against_them_counts_nothing() -> None:
     rng = random.Random(1)
     ratings = [rng.random() for _ in range(20_000)]
     close = [(min(max(y + 0.1 * rng.gauss(0, 1), 0), 1), y) for y in ratings]
-    assert worth(moments(added(close), "repetition"), 0.5) > 0.9 * 0.8
-    assert worth(moments(added([(rng.random(), y) for y in ratings]), "repetition"), 0.5) < 0.01
-    assert worth(moments(added([(1 - y, y) for y in ratings]), "repetition"), 0.5) < 0.01
-    assert (
-        worth(moments(added([(1.0, y) for y in ratings]), "repetition"), 0.5) == 0.5
-    )  # it never changes: nothing is known
+    others = ([(rng.random(), y) for y in ratings], [(1 - y, y) for y in ratings], [(1.0, y) for y in ratings])
+    assert worth(moments(added(close), "repetition"), 0.5).weight > 0.9 * 0.8
+    assert all(worth(moments(added(pairs), "repetition"), 0.5).weight < 0.01 for pairs in others)
+    assert worth(moments(added([(1.0, y) for y in ratings[:20]]), "repetition"), 0.5) == Worth(0.5)
 
 
 def test_a_weight_is_what_a_signal_is_worth_in_labels() -> None:
@@ -108,7 +114,7 @@ def test_a_weight_is_what_a_signal_is_worth_in_labels() -> None:
     slope = np.cov(x, y)[0, 1] / y.var()
     found = moments(added(list(zip(x[:20_000].tolist(), y[:20_000].tolist(), strict=True))), "repetition")
     assert (found.r or 0) ** 2 == pytest.approx(slope**2 * y.var() / x.var(), abs=0.02)
-    assert worth(found, 0.5) == pytest.approx(0.16, abs=0.02)
+    assert worth(found, 0.5).weight == pytest.approx(0.16, abs=0.02)
 
 
 async def test_a_pair_counts_once_with_its_credit(store: Store, decide: Decide) -> None:
@@ -198,13 +204,12 @@ async def test_measured_weights_are_read_with_the_cells_of_a_task_and_learned_wi
     assert found["t|math|m|direct|1|temperature"].weights == {}
     weights = found["t|code|m|direct|1|temperature"].weights  # of another model, but the same task
     assert weights.keys() == {"repetition"}  # a guardrail is shown, and rewards nothing
-    assert weights["repetition"] < 0.02
-    arms = {"a": {"rating": Tally(10, 8, 8), "repetition": Tally(100, 10, 10)}}
-    assert combine(balanced(arms)["a"], {"quality": 1.0}).mean < 0.5
-    told = combine(balanced(arms, weights)["a"], {"quality": 1.0})
+    assert weights["repetition"].weight < 0.02
+    cell = CellStatistics(arms={"a": {"rating": Tally(10, 8, 8), "repetition": Tally(100, 10, 10)}})
+    assert combine(balanced(cell)["a"], {"quality": 1.0}).mean < 0.5
+    told = combine(balanced(replace(cell, weights=weights))["a"], {"quality": 1.0})
     assert told.mean > 0.7
-    assert told.n == pytest.approx(10 + 100 * weights["repetition"])
-    assert balanced(arms, {"repetition": 0.0})["a"]["rating"] == arms["a"]["rating"]
+    assert told.n == pytest.approx(10 + 100 * weights["repetition"].weight)
 
 
 async def test_no_arm_is_called_as_the_pairs_are(store: Store, decide: Decide) -> None:

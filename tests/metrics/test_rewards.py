@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.rewards import BESIDE, balanced, combine
+from metrics.rewards import combine
 from metrics.signals import SIGNALS
 from metrics.tally import Tally
 
@@ -63,26 +63,6 @@ def test_whatever_was_seen_the_numbers_are_usable(seen: dict[str, list[float]], 
     assert found.n >= 0
     assert 0 <= found.mean <= 1 + 1e-9
     assert found.variance > 0
-
-
-def test_what_is_observed_of_every_answer_does_not_drown_what_few_people_say() -> None:
-    def arm(mean: float) -> dict[str, Tally]:
-        return {"thumbs": Tally(100, 100 * mean, 100 * mean), "repetition": Tally(1000, 1000, 1000)}
-
-    arms = balanced({"a": arm(0.5), "b": arm(0.7)})
-    a, b = (combine(arms[name], {"quality": 1.0}) for name in "ab")
-    assert b.mean - a.mean > 0.15
-    assert 200 <= a.n + b.n <= 200 * (1 + BESIDE) + 1e-6
-    assert arms["a"]["thumbs"] == Tally(100, 50, 50)
-
-
-def test_without_labels_what_is_observed_counts_in_full_and_with_the_first_ones_little_less() -> None:
-    seen: dict[str, dict[str, Tally]] = {"a": {"json_valid": Tally(300, 200, 200), "latency": Tally(300, 90, 30)}}
-    assert balanced(seen) == seen
-    seen["b"] = {"rating": tally(1.0)}
-    assert balanced(seen)["a"]["json_valid"].n == pytest.approx(300, rel=0.06)
-    assert balanced(seen)["a"]["json_valid"].mean == pytest.approx(2 / 3)
-    assert balanced(seen)["a"]["latency"].n == 300
 
 
 def test_an_answer_that_was_not_cut_off_says_nothing_of_how_good_it_is() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from metrics.instruments import Instruments
-from metrics.tally import CellStatistics, Tally
+from metrics.tally import CellStatistics, Tally, Worth
 from policies.allocation import Allocations
 from policies.loading import parse
 from policies.policy import Policy
@@ -119,15 +119,6 @@ def test_meta_that_is_none_has_no_allocation(more: dict[str, object]) -> None:
     assert allocations(POLICY, {CELL: seen}).cells == {}
 
 
-def test_what_an_observed_signal_is_worth_decides_what_is_learned_from_it() -> None:
-    """Repetition says that 0.5 is better; ratings said that repetition is nothing to them."""
-    arms = {"0.3": {"repetition": Tally(400, 200, 200)}, "0.5": {"repetition": Tally(400, 360, 360)}}
-    seen = CellStatistics(META, arms)
-    assert allocations(POLICY, {CELL: seen}).cells[CELL]["0.5"] > 0.5
-    doubted = replace(seen, weights={"repetition": 0.0})
-    assert allocations(POLICY, {CELL: doubted}).cells[CELL]["0.3"] > 0.7
-
-
 def test_a_new_model_begins_with_what_the_same_task_taught_on_others() -> None:
     def rated(mean: float) -> dict[str, Tally]:
         return {"rating": Tally(400, 400 * mean, 400 * mean)}
@@ -143,3 +134,12 @@ def test_a_new_model_begins_with_what_the_same_task_taught_on_others() -> None:
     pooled, apart = allocations(POLICY, seen).cells, allocations(alone, seen).cells
     assert pooled[new]["0.5"] > 1.5 * apart[new]["0.5"]
     assert pooled[other_turn] == apart[other_turn]
+
+
+def test_what_an_observed_signal_is_worth_decides_what_is_learned_from_it() -> None:
+    """Repetition says that 0.5 is better; ratings said that repetition is nothing to them."""
+    arms = {"0.3": {"repetition": Tally(400, 200, 200)}, "0.5": {"repetition": Tally(400, 360, 360)}}
+    seen = CellStatistics(META, arms)
+    assert allocations(POLICY, {CELL: seen}).cells[CELL]["0.5"] > 0.5
+    doubted = replace(seen, weights={"repetition": Worth(0.0)})
+    assert allocations(POLICY, {CELL: doubted}).cells[CELL]["0.3"] > 0.7
