@@ -13,7 +13,6 @@ from bench.learning.worlds import ARMS, CHANGE, REQUESTS, STEP, Task, World
 Array = NDArray[np.float64]
 STEPS = REQUESTS // STEP
 WARM = 1_000  # requests from which on added-up worth is judged: one of the first 50 in another place is no loss to speak of
-DENSE_WORTH = 0.2  # labels that one observed signal counts for
 
 
 class Contestant(Protocol):
@@ -25,6 +24,8 @@ class Contestant(Protocol):
     def learn(self, n: Array, s: Array, q: Array) -> None:
         """What came in since: (arms,) number of labels, their sum, and their squares'."""
 
+
+LABEL, SIGNAL = 0.21, 0.25  # variance of a label and of what every request shows
 
 Make = Callable[[int, int], Contestant]  # baseline's arm, seed
 
@@ -80,9 +81,11 @@ class Cell:
                 self._waiting[when].append((served[which], told[which]))
         if world.dense:
             seen = 0.5 + world.dense * (means[served] - 0.5) > self._u_dense[at]
-            n += DENSE_WORTH * np.bincount(served, minlength=k)
-            s += DENSE_WORTH * np.bincount(served, seen, minlength=k)
-            q += DENSE_WORTH * np.bincount(served, seen, minlength=k)
+            worth = (
+                world.dense**2
+            )  # labels, and their mean on the scale of ratings: metrics/balance.py, once these prove the slope
+            more = worth * np.bincount(served, 0.5 + (seen - 0.5) / world.dense, minlength=k)
+            n, s, q = n + worth * np.bincount(served, minlength=k), s + more, q + more
         self._one.learn(n, s, q)
 
     def story(self, number: int) -> Run:

@@ -12,9 +12,9 @@ from policies.bandits.evidence import Evidence, Prior
 Array = NDArray[np.float64]
 
 # Chosen with the constants of safe_gp: bench/learning.
-DROP = 0.29  # what an arm over the edge earns less than the baseline
+DROP = 0.235  # what an arm over the edge earns less than the baseline
 SLIP = 0.03  # and what one that is only worse does
-CLEARED, FALLEN = 2.0, 2.3  # logarithms of odds (nats) from which on an arm is safe ground, or over the edge
+CLEARED, FALLEN = 2.0, 1.5  # logarithms of odds (nats) from which on an arm is safe ground, or over the edge
 LEAST = 0.05  # variance of a reward
 
 

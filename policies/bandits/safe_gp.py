@@ -21,17 +21,17 @@ from policies.bandits.evidence import Evidence, Prior
 Array = NDArray[np.float64]
 
 # Found in simulation over six tasks and nine temperatures, and confirmed on other seeds: bench/learning.
-MARGIN = 0.01  # a difference that nobody would notice
-HOPELESS = 0.125  # probability of being no worse than the baseline below which an arm is off
-PROVEN = 0.594  # and above which it is free
-PROVEN_FIRST, EARLY = 0.82, 100.0  # and that in a cell without labels, which falls to the former over so many
-DOSE = 11.0  # labels of its own after which half of its share may go to an arm; before the first it is a twelfth
-UNTRIED = 0.035  # share of an arm that may be over a cliff: what it would lose then is 2 % of what the policy earns
+MARGIN = 0.002  # a difference that nobody would notice
+HOPELESS = 0.35  # probability of being no worse than the baseline below which an arm is off
+PROVEN = 0.57  # and above which it is free
+PROVEN_FIRST, EARLY = 0.80, 50.0  # and that in a cell without labels, which falls to the former over so many
+DOSE = 7.0  # labels of its own after which half of its share may go to an arm; before the first it is a seventh
+UNTRIED = 0.025  # share of an arm that may be over a cliff: what it would lose then is 1 % of what the policy earns
 LENT = 50.0  # labels on an arm that other cells' evidence counts for at most
-LOSS = 0.058  # of the baseline's reward: what a cell may have lost to exploring
-SUSPICION = 0.92  # standard errors
+LOSS = 0.02  # of the baseline's reward: what a cell may have lost to exploring
+SUSPICION = 1.0  # standard errors
 RISK = 0.04  # of the baseline's reward: what an allocation may be expected to lose at most
-STEP, GROWTH = 0.37, 3.3  # an arm gets at most so much, and so many times what it has had of all labels so far
+STEP, GROWTH = 0.5, 1.5  # an arm gets at most so much, and so many times what it has had of all labels so far
 MOST = 2_000.0  # labels that all evidence of a cell counts for at most
 DRAWS = 256  # of the posterior, half of them mirrored
 

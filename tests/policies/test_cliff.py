@@ -16,7 +16,7 @@ def arms(*means: float, n: float = 20.0, ground: bool = False) -> list[Evidence]
 
 
 def test_an_arm_that_falls_apart_is_told_from_one_that_is_only_worse() -> None:
-    ground = footing(arms(0.7, 0.7, 0.7, 0.66, 0.42), 0.7)
+    ground = footing(arms(0.7, 0.7, 0.7, 0.66, 0.42, n=30.0), 0.7)
     assert (ground[:4] > CLEARED).all()
     assert ground[4] < -FALLEN
 
