@@ -102,7 +102,12 @@ class Settings(_Strict):
         "feedback gives it, for `setpoint train --from-traffic`.",
     )
     limits: Limits = Field(default_factory=Limits, description="What one request may take.")
-    refresh_seconds: float = Field(2, ge=0.1, le=300, description="How often allocations are computed anew.")
+    refresh_seconds: float = Field(
+        2,
+        ge=0.1,
+        le=300,
+        description="How often allocations are computed anew; with many cells less often, for a sixtieth of a core.",
+    )
 
 
 def data_folder() -> Path:
