@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 
+from metrics.balance import balanced
 from metrics.rewards import combine
 from metrics.tally import CellStatistics
 from policies.allocation import Allocations
@@ -43,5 +44,6 @@ def _settled(policy: Policy, seen: CellStatistics, learned: Mapping[str, float],
     adaptation = policy.adaptation_of(str(seen.meta.get("task")))
     if adaptation.mode != "apply" or len(adaptation.arms) < 2 or seen.held:
         return None
-    labels = sum(combine(seen.arms.get(arm, {}), adaptation.objective).n for arm in learned)
+    arms = balanced(seen)
+    labels = sum(combine(arms.get(arm, {}), adaptation.objective).n for arm in learned)
     return settled(learned, str(seen.meta["baseline"]), labels, before)
