@@ -68,7 +68,8 @@ class Thompson(_Counting):
     """Beta(1, 1) by arm."""
 
     def allocate(self) -> Array:
-        draws = self.rng.beta(1 + self.s, 1 + np.maximum(self.n - self.s, 0), (_DRAWS, len(ARMS)))
+        good = np.clip(self.s, 0, self.n)  # what is told on the scale of labels may be beyond it
+        draws = self.rng.beta(1 + good, 1 + self.n - good, (_DRAWS, len(ARMS)))
         return np.asarray(np.bincount(draws.argmax(axis=1), minlength=len(ARMS)) / _DRAWS)
 
 
