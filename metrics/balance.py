@@ -10,6 +10,8 @@ from metrics.tally import CellStatistics, Tally, Worth
 RATED = 20.0  # labels of a cell over which what is observed falls to a third of what it counted
 BESIDE = 0.25  # and what all of it counts at least, in labels for each label that people gave
 
+_OBSERVED = frozenset(s for s, row in SIGNALS.items() if row.group == QUALITY and row.source == "observed")
+
 Arms = Mapping[str, Mapping[str, Tally]]
 
 
@@ -28,11 +30,6 @@ def balanced(cell: CellStatistics) -> Arms:
     }
 
 
-def _observed(signal: str) -> bool:
-    row = SIGNALS.get(signal)
-    return row is not None and row.group == QUALITY and row.source == "observed"
-
-
 def _raw(signal: str, tally: Tally, weights: Mapping[str, Worth]) -> Tally:
     if signal not in weights:
         return tally
@@ -49,7 +46,7 @@ def _tone(arms: Arms) -> float:
 
 
 def _both(signal: str, raw: Tally, seen: Tally, tone: float, cell: CellStatistics) -> Tally:
-    if not _observed(signal):
+    if signal not in _OBSERVED:
         return raw
     toned = raw if tone == 1.0 else Tally().plus(raw, tone)
     worth = cell.weights.get(signal)

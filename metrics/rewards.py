@@ -1,6 +1,7 @@
 """From tallies to the one number that learning compares arms by."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import NamedTuple
 
 from metrics.signals import SIGNALS
@@ -21,12 +22,18 @@ class Combined(NamedTuple):
 
 def group(signals: Mapping[str, Tally], name: str, source: str | None = None) -> Tally:
     """All signals of a group (and source) as one tally, each by its weight; unknown signals (of a newer version) are left out."""
-    total = Tally()
+    weights = _weights(name, source)
+    n = s = q = 0.0
     for signal, tally in signals.items():
-        row = SIGNALS.get(signal)
-        if row is not None and row.group == name and source in (None, row.source) and tally.n > 0:
-            total = total.plus(tally, row.weight)
-    return total
+        weight = weights.get(signal)
+        if weight is not None and tally.n > 0:
+            n, s, q = n + weight * tally.n, s + weight * tally.s, q + weight * tally.q
+    return Tally(n, s, q)
+
+
+@cache
+def _weights(name: str, source: str | None) -> Mapping[str, float]:
+    return {s: row.weight for s, row in SIGNALS.items() if row.group == name and source in (None, row.source)}
 
 
 def _moments(tally: Tally) -> tuple[float, float]:
