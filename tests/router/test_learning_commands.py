@@ -264,9 +264,12 @@ def test_what_was_learned_goes_to_another_store_once(server: EmbeddedServer, tmp
         ({"version": 2}, "of version 2; this Setpoint reads 1"),
         ({"format": "?"}, "not made by"),
         ({"at": "soon"}, "`at` or `cells`"),
-        ({"cells": {"c": 7}}, "cell 'c' cannot be read"),
-        ({"cells": {"c": {"meta": {}, "arms": {"0.1": {"rating": {"n": 1, "s": 9, "q": 1}}}}}}, "no sum of rewards"),
-        ({"cells": {"c": {"meta": {}, "arms": {"0.1": {"rating": {"n": float("nan"), "s": 1, "q": 1}}}}}}, "no sum"),
+        ({"cells": {CELL: 7}}, f"cell '{CELL}' cannot be read"),
+        ({"cells": {"c": {"meta": {}, "arms": {}}}}, "'c' is not a name of a cell"),
+        ({"cells": {f"*|code|{'m' * 121}|direct|1|temperature": {"meta": {}, "arms": {}}}}, "is not a name of a cell"),
+        ({"cells": {"*|code|{m}|direct|1|temperature": {"meta": {}, "arms": {}}}}, "is not a name of a cell"),
+        ({"cells": {CELL: {"meta": {}, "arms": {"0.1": {"rating": {"n": 1, "s": 9, "q": 1}}}}}}, "no sum of rewards"),
+        ({"cells": {CELL: {"meta": {}, "arms": {"0.1": {"rating": {"n": float("nan"), "s": 1, "q": 1}}}}}}, "no sum"),
     ],
 )
 def test_a_file_that_cannot_be_imported_is_refused_whole(
