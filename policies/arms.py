@@ -9,6 +9,7 @@ from policies.parameters import PARAMETERS, Range, Value
 from policies.policy import Adaptation
 
 UNSET_ARM = "unset"
+_LONGEST = 1_000  # characters of a cell's name: three parts of 120, and what is held beside many parameters
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # told apart by identity: `grid` makes each of them once
@@ -71,6 +72,12 @@ def origin(cell: str) -> tuple[str, str] | None:
     if not (parameter and before and arm):
         return None
     return f"{start}|{before}" + ("@" + ",".join(others) if others else ""), arm
+
+
+def is_cell(name: str) -> bool:
+    """Whether `cell_of` may have made this name: six parts, the first three plain."""
+    parts = name.split("|")
+    return len(parts) == 6 and all(parts) and [plain(p) for p in parts[:3]] == parts[:3] and len(name) <= _LONGEST
 
 
 def plain(text: str) -> str:

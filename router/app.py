@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any
 
 import aiohttp
@@ -130,10 +130,18 @@ async def _request_error(request: Request, e: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, e: Exception) -> JSONResponse:
     assert isinstance(e, RequestValidationError)
-    first = e.errors()[0]
-    place = ".".join(str(p) for p in first["loc"] if p != "body")
-    code = "invalid_json" if first["type"] == "json_invalid" else "invalid_request"
-    return await _request_error(request, RequestError(code, f"{place}: {first['msg']}", place or None))
+    errors = e.errors()
+    place = _place(errors[0])
+    reason = ", or ".join(
+        dict.fromkeys(other["msg"] for other in errors if _place(other) == place)
+    )  # of each type that may stand there
+    code = "invalid_json" if errors[0]["type"] == "json_invalid" else "invalid_request"
+    return await _request_error(request, RequestError(code, f"{place}: {reason}", place or None))
+
+
+def _place(error: Mapping[str, Any]) -> str:
+    """Where the client's JSON is wrong, without the names that types have here."""
+    return ".".join(str(p) for p in error["loc"] if p not in ("body", "item", "items", "bool", "int", "float", "str"))
 
 
 async def _http_error(request: Request, e: Exception) -> JSONResponse:

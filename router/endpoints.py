@@ -7,7 +7,17 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    Tag,
+)
 
 from metrics.errors import SignalError
 from metrics.outcome import Feedback
@@ -17,7 +27,7 @@ from router import exchange
 from router.errors import RequestError
 from router.explaining import as_json
 from router.gate import read_body
-from router.incoming import Incoming
+from router.incoming import Incoming, session_of
 from router.pipeline import headers_of
 from router.reporting import observed
 from router.services import Services, served_models
@@ -50,13 +60,21 @@ class FeedbackItem(BaseModel):
         if (self.id is None) == (self.session is None):
             found = "both are" if self.id is not None else "neither is"
             raise RequestError("invalid_request", f"Name either `id` or `session`; {found} given.", "id")
-        return {"id": self.id} if self.id is not None else {"session": self.session or ""}
+        if self.id is not None:
+            return {"id": self.id}
+        if self._named is None:
+            raise RequestError("invalid_request", "`session` is blank.", "session")
+        return {"session": self.session or ""}
 
     def said(self, tenant: str, closed: bool, now: float) -> Feedback:
-        """As the ledger takes it. Headers are read as Latin-1, so a session is too."""
-        session = self.session and self.session.encode(errors="replace").decode("latin-1").strip()[:200]
-        whose = tenant if closed or session else None
-        return Feedback(self.id or "", self.signal, self.value, now, whose, session)
+        """As the ledger takes it."""
+        whose = tenant if closed or self.session else None
+        return Feedback(self.id or "", self.signal, self.value, now, whose, self._named)
+
+    @property
+    def _named(self) -> str | None:
+        """Headers are read as Latin-1, so a session is too."""
+        return session_of((self.session or "").encode(errors="replace").decode("latin-1"))
 
 
 def _services(request: Request) -> Services:
@@ -141,7 +159,17 @@ async def _listed(upstream: Upstream) -> list[dict[str, Any]]:
         return []
 
 
-async def feedback(services: Of, tenant: Tenant, items: FeedbackItem | list[FeedbackItem]) -> Response:
+def _shape(body: object) -> str:
+    return "items" if isinstance(body, list) else "item"
+
+
+# Told apart by shape, so that what is wrong with an item of a list is said of that item.
+Items = Annotated[
+    Annotated[FeedbackItem, Tag("item")] | Annotated[list[FeedbackItem], Tag("items")], Discriminator(_shape)
+]
+
+
+async def feedback(services: Of, tenant: Tenant, items: Items) -> Response:
     """Idempotent per (id, signal) and (session, signal). Each item is answered credited, duplicate, late, unknown, or queued:
     while the store is away, while the decision is not yet known to it, and for a second where a session is named, so that
     the last answers of every replica share in it."""

@@ -11,6 +11,7 @@ from metrics.records import sound
 from metrics.store import Batch, Store
 from metrics.tally import HALF_LIFE, CellStatistics, Pause, Slot, Tally, epoch_of, growth
 from policies.allocation import Allocations
+from policies.arms import is_cell
 from router.errors import ExchangeError
 
 FORMAT, VERSION = "setpoint-learning", 1
@@ -81,6 +82,8 @@ def read(text: bytes, name: str) -> Export:
 
 
 def _read(cell: Any, called: str, name: str) -> CellStatistics:
+    if not is_cell(called):
+        raise ExchangeError(f"{name}: damaged: {called[:200]!r} is not a name of a cell")
     try:
         meta = dict(cell["meta"])
         arms = {
@@ -107,7 +110,7 @@ async def add(export: Export, store: Store, now: float) -> None:
     if await store.was_imported(export.digest):
         raise ExchangeError("this file was imported into this store before; nothing has changed")
     known = await store.statistics(now)
-    weight = min(2 ** ((export.at - now) / HALF_LIFE), 1.0) * growth(now)
+    weight = 2 ** min((export.at - now) / HALF_LIFE, 0.0) * growth(now)
     names = sorted(export.cells)
     for start in range(0, len(names), _AT_ONCE):
         chunk = {name: export.cells[name] for name in names[start : start + _AT_ONCE]}

@@ -1,5 +1,6 @@
 """The client's request, read and never re-modelled."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from router.errors import RequestError
 from router.surfaces import Surface
 
 MODE_HEADER, TASK_HEADER, SESSION_HEADER = "x-setpoint-mode", "x-setpoint-task", "x-setpoint-session"
+_LONGEST_SESSION = 200  # characters that are kept of one
 
 
 class Incoming:
@@ -24,9 +26,19 @@ class Incoming:
         self.model = _model(self.json)
         self.stream = self.json.get("stream") is True
         self.task = headers.get(TASK_HEADER, "").strip() or None
-        self.session = headers.get(SESSION_HEADER, "").strip()[:200] or None
+        self.session = session_of(headers.get(SESSION_HEADER, ""))
         self.mode = _mode(headers.get(MODE_HEADER))
         _check(surface, self.json)
+
+
+def session_of(header: str) -> str | None:
+    """The session that a header names; None for a blank one. Of a long name the rest is a digest: two that only begin alike are
+    two sessions."""
+    name = header.strip()
+    if len(name) > _LONGEST_SESSION:
+        digest = hashlib.blake2b(name.encode(errors="replace"), digest_size=16).hexdigest()
+        return f"{name[: _LONGEST_SESSION - len(digest)]}{digest}"
+    return name or None
 
 
 def _object(body: bytes) -> dict[str, Any]:

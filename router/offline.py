@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import Any, BinaryIO
 
 import aiohttp
 import orjson
@@ -123,20 +123,15 @@ async def take_in(config: Path | None, found: exchange.Export) -> None:
         await exchange.add(found, store, time())
 
 
-async def decisions(config: Path | None, out: Path, seen: Callable[[int, int], None]) -> tuple[int, int]:
+async def decisions(config: Path | None, file: BinaryIO, seen: Callable[[int, int], None]) -> tuple[int, int]:
     """Write the stream of decisions and rewards as JSONL; `seen` is told how many entries are done of how many. Gives how many were
-    written and how many could not be read. The file is there when it is whole. Raises StoreError, OSError."""
-    part, written = out.with_name(out.name + ".part"), 0
+    written and how many could not be read. Raises StoreError, OSError."""
+    written = 0
     async with opened(load(config)) as store:
-        try:
-            with part.open("wb") as file:
-                async for page, total in store.streamed():
-                    file.writelines(orjson.dumps(entry) + b"\n" for entry in page)
-                    written += len(page)
-                    seen(written, total)
-            part.replace(out)
-        finally:
-            part.unlink(missing_ok=True)
+        async for page, total in store.streamed():
+            file.writelines(orjson.dumps(entry) + b"\n" for entry in page)
+            written += len(page)
+            seen(written, total)
         return written, store.corrupt
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from router.cli.files import written
 from router.cli.options import PATH
 
 
@@ -30,7 +31,8 @@ def report(config: Path | None, as_json: bool, out: Path | None, given: Path | N
         _write_decisions(config, decisions)
     elif out:
         told = asyncio.run(offline.export(config))
-        out.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+        with written(out) as file:
+            file.write(json.dumps(told, indent=1).encode() + b"\n")
         click.echo(f"{out}: {len(told['cells'])} cells", err=True)
     elif given:
         found = exchange.load(given)
@@ -45,13 +47,14 @@ def _write_decisions(config: Path | None, out: Path) -> None:
 
     with click.progressbar(length=0, label="decisions", file=sys.stderr) as bar:
 
-        def seen(done: int, total: int) -> None:
-            bar.length = max(total, done)
-            bar.update(done - bar.pos)
+        def seen(count: int, total: int) -> None:
+            bar.length = max(total, count)
+            bar.update(count - bar.pos)
 
-        written, unread = asyncio.run(offline.decisions(config, out, seen))
+        with written(out) as file:
+            done, unread = asyncio.run(offline.decisions(config, file, seen))
     bad = f"; {unread} entries that make no sense were left out" if unread else ""
-    click.echo(f"{out}: {written} decisions and rewards{bad}", err=True)
+    click.echo(f"{out}: {done} decisions and rewards{bad}", err=True)
 
 
 @click.group()

@@ -53,6 +53,30 @@ async def test_feedback_that_means_nothing_says_what_is_allowed(proxy: Any) -> N
     assert (status, told["error"]["code"]) == (400, "invalid_json")
 
 
+@pytest.mark.parametrize(
+    ("item", "param", "said"),
+    [
+        ({"signal": "success", "session": "s"}, "value", "required"),
+        (
+            {"signal": "success", "session": "s", "value": None},
+            "value",
+            "valid boolean, or Input should be a valid integer",
+        ),
+        ({"signal": "success", "session": "s" * 201, "value": True}, "session", "at most 200"),
+        ({"signal": "success", "session": " ", "value": True}, "session", "blank"),
+    ],
+)
+async def test_what_is_wrong_with_an_item_is_said_alone_and_in_a_list(
+    proxy: Any, item: dict[str, Any], param: str, said: str
+) -> None:
+    _, _, alone = await proxy.post("/v1/feedback", item)
+    status, _, told = await proxy.post("/v1/feedback", [{"id": "x", "signal": "rating", "value": 5}, item])
+    assert (status, alone["error"]["code"], alone["error"]["param"]) == (400, "invalid_request", param)
+    assert said in alone["error"]["message"]
+    assert told["error"]["param"] == (param if said == "blank" else f"1.{param}")
+    assert said in told["error"]["message"]
+
+
 async def test_an_old_decision_nobody_knows_is_404(proxy: Any) -> None:
     old = new_decision_id(time() - 60, b"0123456789")
     status, _, told = await proxy.post("/v1/feedback", {"id": old, "signal": "rating", "value": 5})

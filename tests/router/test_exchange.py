@@ -29,7 +29,9 @@ def export(at: float, *cells: str) -> Export:
     return Export("d", at, {cell: CellStatistics({"from": "export"}, EARNED) for cell in cells})
 
 
-@pytest.mark.parametrize(("age", "left"), [(0.0, 1.0), (HALF_LIFE, 0.5), (3 * EPOCH, 2**-48), (-3_600.0, 1.0)])
+@pytest.mark.parametrize(
+    ("age", "left"), [(0.0, 1.0), (HALF_LIFE, 0.5), (3 * EPOCH, 2**-48), (-3_600.0, 1.0), (-1e9, 1.0)]
+)
 async def test_what_is_imported_is_as_old_as_it_is_and_no_younger(empty: str, age: float, left: float) -> None:
     store = Store(empty)
     await add(export(NOW - age, "c"), store, NOW)

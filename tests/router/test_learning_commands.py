@@ -1,6 +1,8 @@
 """`setpoint learning` and `setpoint report` on a real store, as an operator types them."""
 
 import json
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from time import time
@@ -193,6 +195,31 @@ def test_decisions_are_written_as_lines_whole_or_not_at_all(server: EmbeddedServ
     assert not list(tmp_path.glob("other*"))
 
 
+@pytest.mark.parametrize("what", ["--decisions", "--export"])
+def test_what_is_no_file_is_written_into_and_never_replaced(server: EmbeddedServer, tmp_path: Path, what: str) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        client.xadd(keys.STREAM, {"e": "dec_1", "v": '["rating", 0.75, 1]'})
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    run("report", what, "pipe")
+    assert stat.S_ISFIFO(Path("pipe").stat().st_mode)
+    piped = os.read(reader, 65_536)
+    os.close(reader)
+    Path("linked").symlink_to("kept.json")
+    run("report", what, "linked")
+    assert Path("linked").is_symlink()
+    result = CliRunner().invoke(main, ["report", what, "-"])
+    assert not Path("-").exists()
+    assert result.exit_code == 0, result.output
+    for text in (piped, Path("kept.json").read_bytes(), result.stdout):
+        told = json.loads(text)
+        assert told["id"] == "dec_1" if what == "--decisions" else told["cells"].keys() == {CELL}
+    Path("folder").mkdir()
+    assert "folder: Is a directory" in run("report", what, "folder", code=2)
+    assert f"nowhere{os.sep}out: No such file" in run("report", what, "nowhere/out", code=2)
+    assert not list(tmp_path.glob("*.part"))
+
+
 @pytest.mark.parametrize("command", [("pause",), ("resume",), ("release", CELL)])
 def test_without_its_store_nothing_is_done_and_that_is_said(tmp_path: Path, command: tuple[str, ...]) -> None:
     with (tmp_path / "setpoint.yaml").open("a") as file:
@@ -237,9 +264,12 @@ def test_what_was_learned_goes_to_another_store_once(server: EmbeddedServer, tmp
         ({"version": 2}, "of version 2; this Setpoint reads 1"),
         ({"format": "?"}, "not made by"),
         ({"at": "soon"}, "`at` or `cells`"),
-        ({"cells": {"c": 7}}, "cell 'c' cannot be read"),
-        ({"cells": {"c": {"meta": {}, "arms": {"0.1": {"rating": {"n": 1, "s": 9, "q": 1}}}}}}, "no sum of rewards"),
-        ({"cells": {"c": {"meta": {}, "arms": {"0.1": {"rating": {"n": float("nan"), "s": 1, "q": 1}}}}}}, "no sum"),
+        ({"cells": {CELL: 7}}, f"cell '{CELL}' cannot be read"),
+        ({"cells": {"c": {"meta": {}, "arms": {}}}}, "'c' is not a name of a cell"),
+        ({"cells": {f"*|code|{'m' * 121}|direct|1|temperature": {"meta": {}, "arms": {}}}}, "is not a name of a cell"),
+        ({"cells": {"*|code|{m}|direct|1|temperature": {"meta": {}, "arms": {}}}}, "is not a name of a cell"),
+        ({"cells": {CELL: {"meta": {}, "arms": {"0.1": {"rating": {"n": 1, "s": 9, "q": 1}}}}}}, "no sum of rewards"),
+        ({"cells": {CELL: {"meta": {}, "arms": {"0.1": {"rating": {"n": float("nan"), "s": 1, "q": 1}}}}}}, "no sum"),
     ],
 )
 def test_a_file_that_cannot_be_imported_is_refused_whole(
