@@ -89,7 +89,7 @@ async def test_every_logged_draw_is_computed_again_from_its_record(start: Any, s
     for record in found.values():
         assert recomputed(record) == (record.arm, record.propensity)
     assert len({r.table for r in found.values()}) > 1
-    assert len({r.arm for r in found.values()}) > 2
+    assert len({r.arm for r in found.values()}) > 1
     assert {r.sticky for r in found.values()} == {"session", "request"}
     assert any(r.odds and "0.7" not in r.odds for r in found.values())
 
