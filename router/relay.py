@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from router.answers import read_answer
+from router.answers import read_whole
 from router.errors import RequestError
 from router.gate import ClientGoneError, read_body
 from router.hangup import HangUp
@@ -94,7 +94,7 @@ async def _whole(answer: UpstreamAnswer, headers: Pairs, send: Send, exchange: E
     body = await answer.whole()
     exchange.answered_at = exchange.first_byte_at = monotonic()
     if answer.status == 200:
-        exchange.answered = read_answer(body, streamed=False)
+        exchange.answered = read_whole(body)
         if exchange.answered is None:
             raise RequestError(
                 "upstream_invalid", "The upstream answered 200 with something that is not a JSON object."
