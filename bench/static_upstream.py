@@ -112,7 +112,8 @@ def load(url: str, connections: int, seconds: int, first: int, core: int, bodies
     return Load(**json.loads(done.stdout.strip().splitlines()[-1]))
 
 
-def _length(head: bytes) -> int:
+def length_of(head: bytes) -> int:
+    """The Content-Length that a head names; 0 where it names none."""
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
@@ -132,7 +133,7 @@ class _Messages(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
-            whole = end + 4 + _length(self._buffer[:end])
+            whole = end + 4 + length_of(self._buffer[:end])
             if len(self._buffer) < whole:
                 return
             head, self._buffer = self._buffer[:end], self._buffer[whole:]
