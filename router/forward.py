@@ -54,7 +54,7 @@ class ForwardApp:
         parsed = orjson.loads(body) if model else None
         sent = upstream_headers(scope["headers"], keep_keys=not services.gate.closed)
         call = UpstreamCall(scope["method"], _path(scope), sent, body, scope.get("query_string", b""), parsed)
-        hang_up = HangUp(receive)
+        hang_up = HangUp(scope, receive)
         exchange.sent_at = monotonic()
         try:
             answer = await upstream.send(call)

@@ -4,38 +4,40 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+from router.protocol import HANG_UP
 
-SETTLING = 0.02  # seconds before which nobody looks: to watch takes a task, and many a call is over by then
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
 
 class HangUp:
-    """Watches one request's connection, from a moment after it was made until `stop`."""
+    """Cancels the task that made it when the client of its request hangs up before `stop`."""
 
-    __slots__ = ("_caller", "_receive", "_stopped", "_timer", "_watcher", "happened")
+    __slots__ = ("_caller", "_receive", "_stopped", "_watcher", "happened")
 
-    def __init__(self, receive: Receive) -> None:
-        """Call it in the task that a hang-up is to cancel."""
+    def __init__(self, scope: Mapping[str, Any], receive: Receive) -> None:
         caller = asyncio.current_task()
         assert caller is not None
         self._receive, self._caller = receive, caller
         self._watcher: asyncio.Task[None] | None = None
         self.happened = self._stopped = False
-        self._timer = caller.get_loop().call_later(SETTLING, self._begin)
+        tell = scope.get("extensions", {}).get(HANG_UP)
+        if tell is not None:
+            tell(self._happens)
+        else:  # another server's, or uvicorn's own way: there it takes a task to know
+            self._watcher = asyncio.create_task(self._watch())
 
     def stop(self) -> None:
-        """The request is over."""
+        """The answer is complete."""
         self._stopped = True
-        self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
-
-    def _begin(self) -> None:
-        self._watcher = asyncio.ensure_future(self._watch())
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        if not self._stopped:  # once the answer is complete, a server says the same
+        self._happens()
+
+    def _happens(self) -> None:
+        if not self._stopped:  # servers say the same of an answer that is complete
             self.happened = True
             self._caller.cancel()

@@ -67,7 +67,7 @@ class SurfaceApp:
         sent = upstream_headers(raw, keep_keys=not gate.closed)
         query, parsed = scope.get("query_string", b""), prepared.incoming.json
         call = UpstreamCall("POST", self._surface.path, sent, prepared.body, query, parsed)
-        hang_up = HangUp(receive)
+        hang_up = HangUp(scope, receive)
         exchange.sent_at = monotonic()
         try:
             answer = await prepared.route.upstream.send(call)
