@@ -61,10 +61,10 @@ BLANK_BIT = 8
 BITS = np.array([BLANK_BIT, REPEATS, 1, 2, 0, 0], np.uint8)[KIND]
 
 
-def points(text: str) -> NDArray[np.uint8] | NDArray[np.uint32]:
+def points(text: str) -> NDArray[np.intp] | NDArray[np.uint32]:
     """(characters,) code points; look them up in VALUE, KIND and BITS with `mode="clip"`."""
     if text.isascii():
-        return np.frombuffer(text.encode(), np.uint8)
+        return np.frombuffer(text.encode(), np.uint8).astype(np.intp)  # what look-ups take without a copy
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 

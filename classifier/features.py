@@ -34,10 +34,10 @@ _BASE = 0x9E37_79B9_7F4A_7C15
 # Of each place of a text with a blank before it: the first character is the one that is multiplied by 1.
 _POWERS = np.array([0, *(pow(_BASE, n, 1 << 64) for n in range(LONGEST + 8))], np.uint64)
 _INVERSES = np.array([pow(_BASE, -n, 1 << 64) for n in range(LONGEST + 8)], np.uint64)
-_OF_HEAD, _OF_BEGINNING = np.full(HEAD, salt(1)), np.full(BEGINNING, salt(2))
 _NONE = np.empty(0, np.uint64)
 # Operands as arrays: numpy takes a third longer to look at a number.
 _BLANKS, _REPEATS, _NOTHING = (np.array(n, np.uint8) for n in (BLANK_BIT, REPEATS, 0))
+_OF_HEAD, _OF_BEGINNING = np.array(salt(1)), np.array(salt(2))
 
 
 def hashed(text: str) -> tuple[Hashes, int]:
@@ -47,22 +47,23 @@ def hashed(text: str) -> tuple[Hashes, int]:
     count = len(ends) - 1
     if not count:
         return _NONE, 0
-    starts, in_head = starts[:-1], int(starts.searchsorted(HEAD))
-    running = np.add.accumulate(np.multiply(values, _POWERS[: len(values)], values), out=values)
-    ended, begun = running.take(ends), running.take(starts)
-    heads, body = min(in_head, count), 2 * count - 1
-    # One row of single tokens and one of pairs. The last pair would be with what stands behind the text.
+    starts = starts[:-1]
+    np.multiply(values, _POWERS[: len(values)], values)
+    running = np.add.accumulate(values, 0, None, values)
+    ended, begun, inverse = running.take(ends), running.take(starts), _INVERSES.take(starts)
+    heads, body = min(int(starts.searchsorted(HEAD)), count), 2 * count - 1
     found = np.empty(body + 2 * heads + BEGINNING, np.uint64)
+    one, two = found[:count], found[count : 2 * count]
+    np.multiply(np.subtract(ended[:-1], begun, one), inverse, one)
+    np.multiply(np.subtract(ended[1:], begun, two), inverse, two)
+    # What is written next takes the place of the last pair: its second half is what stands behind the text, or the head.
+    end = body + 2 * heads
     both = found[: 2 * count].reshape(2, count)
-    np.subtract(np.ndarray((2, count), np.uint64, ended, 0, (8, 8)), begun, out=both)
-    np.multiply(both, _INVERSES.take(starts), out=both)
+    np.multiply(both[:, :heads], _OF_HEAD, found[body:end].reshape(2, heads))
     # A text begins where its sums do, at 0: nothing is to be taken off and nothing to be divided by.
-    at, begins = body + heads, min(BEGINNING, count)
-    end = at + heads - 1
-    np.multiply(found[:heads], _OF_HEAD[:heads], out=found[body:at])
-    np.multiply(found[count : count + heads - 1], _OF_HEAD[: heads - 1], out=found[at:end])
-    np.multiply(ended[:begins], _OF_BEGINNING[:begins], out=found[end : end + begins])
-    return found[: end + begins], body
+    begins = min(BEGINNING, count)
+    np.multiply(ended[:begins], _OF_BEGINNING, found[end - 1 : end - 1 + begins])
+    return found[: end - 1 + begins], body
 
 
 def spelled(text: str) -> list[str]:

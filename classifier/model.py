@@ -3,86 +3,33 @@
 import hashlib
 import io
 import json
-import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from classifier.ask import Ask
 from classifier.conversation import Probabilities, instructed, normalised, pooled
 from classifier.errors import ArtefactError
-from classifier.features import LONGEST, Hashes, arranged, hashed
+from classifier.features import Hashes, arranged, hashed
 from classifier.followup import is_follow_up
 from classifier.labels import packed
 from classifier.language import is_foreign, language_of
+from classifier.linear import Floats, Linear, Places, slots
 from classifier.spelling import Spelling, Words
 from classifier.verdict import GENERAL, Verdict, is_task
 
 ARTEFACT = Path(__file__).parent / "artefact"
 FILES = ("manifest.json", "model.npz")
 FORMAT = 2
-SLOTS = 19  # bits: a hash is looked up by its first ones; training keeps one feature per slot
 REMEMBERED = 2_048  # recent texts: a repeated prompt is a look-up
 REMEMBERED_LONGEST = 2_000  # characters: long texts would fill the memory, and seldom come again
 INSTRUCTIONS = 1_000  # system prompts, each of up to 2,000 characters
 RUNNERS_UP = 3
 TEMPERATURES = (0.01, 100)  # beyond, confidence is 1 or all alike whatever the prompt; training finds 0.2 to 5
 AGAIN = "train it again with `setpoint train`"
-_BELOW = np.array(64 - SLOTS, np.uint64)  # an array: numpy takes longer to look at a number
-_LINE = 16  # float32 of a line of the cache
-
-Floats = NDArray[np.float32]
-Places = NDArray[np.int32]
-
-
-class Linear:
-    """Weights by feature: `keys` (features,) hashes, `idf` and `evidence` (features,), `weights` (features, tasks), `bias`.
-
-    The first `of_body` features are of the whole text, the others of its head. `evidence` is 1 for a feature with a word in it: marks and single digits are no reason for a verdict.
-    """
-
-    def __init__(
-        self, keys: Hashes, idf: Floats, evidence: Floats, weights: Floats, bias: Floats, of_body: int
-    ) -> None:
-        self.keys, self.idf, self.evidence, self.weights, self.bias = keys, idf, evidence, weights, bias
-        self.of_body = of_body
-        # Place 0 is what is not known. A row holds all that a known feature adds: to each task, to the length, to the evidence.
-        self._keys = np.concatenate([np.zeros(1, np.uint64), keys])
-        self._rows = _aligned(np.column_stack([weights * idf[:, None], idf * idf, evidence]))
-        self._slots = np.zeros(1 << SLOTS, np.int32)
-        self._slots[slots(keys)] = np.arange(1, len(keys) + 1)
-        self._ones = np.ones(4 * LONGEST, np.float32)
-        self._bias: list[float] = bias.tolist()
-
-    def with_evidence(self, evidence: Floats) -> "Linear":
-        """The same with another `evidence` (features,)."""
-        return Linear(self.keys, self.idf, evidence, self.weights, self.bias, self.of_body)
-
-    def places(self, hashes: Hashes) -> tuple[Places, int]:
-        """(places, how many of them are of the body) of the known features, each once, in order; place n is feature n - 1."""
-        places = self._slots.take(slots(hashes))
-        places = places.take((self._keys.take(places) == hashes).nonzero()[0])
-        places.sort()
-        once = np.ones(len(places), np.bool_)
-        np.not_equal(places[1:], places[:-1], out=once[1:])
-        places = places[once]
-        return places, int(places.searchsorted(self.of_body, "right"))
-
-    def scores(self, places: Places, of_body: int) -> list[float] | None:
-        """(tasks,) log-odds up to a constant: TF-IDF without counts, body and head each of length 1. None without evidence."""
-        rows = self._rows.take(places, axis=0)
-        count, tasks = len(rows), len(self._bias)
-        body = self._ones[:of_body].dot(rows[:of_body]).tolist()
-        head = self._ones[: count - of_body].dot(rows[of_body:]).tolist()
-        if body[tasks + 1] + head[tasks + 1] < 1:
-            return None
-        to_body, to_head = _inverse_root(body[tasks]), _inverse_root(head[tasks])
-        # What a row has behind its tasks is left over here.
-        return [c + b * to_body + h * to_head for c, b, h in zip(self._bias, body, head, strict=False)]
 
 
 class Classifier:
@@ -192,27 +139,6 @@ class Classifier:
         """(tasks,) calibrated probabilities of a text alone; None where nothing in it is known."""
         scores = self.linear.scores(*self.places(text))
         return None if scores is None else normalised(scores, self._scale)
-
-
-def slots(hashes: Hashes) -> NDArray[np.intp]:
-    """(hashes,) where each is looked up."""
-    return (hashes >> _BELOW).view(np.intp)
-
-
-def _aligned(rows: NDArray[Any]) -> Floats:
-    """Rows as float32, filled up with zeros to whole lines of the processor's cache: a verdict reads a hundred of them, and
-    each from one line. The first one is of what is not known."""
-    count, width = rows.shape
-    wide = -width % _LINE + width
-    memory = np.zeros((count + 2) * wide, np.float32)
-    at = -memory.ctypes.data // memory.itemsize % _LINE
-    aligned = memory[at : at + (count + 1) * wide].reshape(count + 1, wide)
-    aligned[1:, :width] = rows
-    return aligned
-
-
-def _inverse_root(square: float) -> float:
-    return 1.0 / math.sqrt(square) if square > 0 else 0.0
 
 
 def _check_pair(manifest: Any, model: bytes) -> None:

@@ -45,7 +45,8 @@ class Spelling:
         head = text[:_LOOKED_AT]
         if not head.isascii() and 2 * len(head.encode("ascii", "ignore")) < len(head):
             return None  # Chinese, mostly
-        strange = _plain_words(head) - self._real
+        real = self._real
+        strange = {word for word in _plain_words(head) if word not in real}
         if not strange or len(strange) > _MOST:
             return None
         slips = [(word, meant) for word in strange if (meant := self._slip(word))]
@@ -101,9 +102,9 @@ def _words(text: str) -> set[str]:
     return set("".join(_LETTERS[ord(c)] if c < "\x80" else " " for c in text).split())
 
 
-def _plain_words(text: str) -> set[str]:
+def _plain_words(text: str) -> list[str]:
     """As `_words`, in a tenth of the time, but that a word with an accent stays whole: it is none of these."""
-    return set(text.encode("latin-1", "replace").translate(_TABLE).decode("latin-1").split())
+    return text.encode("latin-1", "replace").translate(_TABLE).decode("latin-1").split()
 
 
 def _without_one(word: str) -> list[str]:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from classifier.ask import read_messages, read_text
 from classifier.errors import ArtefactError
 from classifier.keywords import Keywords
-from classifier.model import ARTEFACT, FILES, INSTRUCTIONS, REMEMBERED, Classifier, Linear
+from classifier.linear import Linear
+from classifier.model import ARTEFACT, FILES, INSTRUCTIONS, REMEMBERED, Classifier
 from classifier.verdict import GENERAL
 
 EVERYDAY = [
