@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from policies.context import Mode
 from policies.document import Sticky
 from policies.parameters import Value
+from policies.splicing import Added
 from policies.wire import Edit
 
 Rung = Literal[
@@ -90,6 +91,8 @@ class Decision:
     effective: bool = True
     decided_by: Mapping[str, Rung] = field(default_factory=dict)
     shared: Shared = field(default=NOTHING, repr=False)
+    added: Added | None = field(default=None, repr=False)  # the edits, where they take nothing away
+    memo: list[Any] = field(default_factory=list, init=False, repr=False)  # what its reader makes of it once
 
     @property
     def steps(self) -> tuple[Step, ...]:

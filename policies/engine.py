@@ -13,6 +13,7 @@ from policies.decision import Decision
 from policies.guards import Guards
 from policies.kept import Kept
 from policies.ladder import Ladder
+from policies.matching import Matching
 from policies.plan import Plan
 from policies.policy import Block, Policy
 from policies.tuning import Tuning
@@ -43,6 +44,7 @@ class Engine:
         self.name = f"{policy.name}@{policy.digest}"
         self._bases: dict[tuple[str, str, bool], tuple[Ladder, tuple[Block, ...]]] = {}
         self._traits: dict[str, Traits] = {}
+        self._rules = Matching(policy.rules)
         self._plans: Kept[Key, Plan] = Kept(MOST_PLANS)
         self._table, self._epoch = Allocations(), 0
 
@@ -51,7 +53,7 @@ class Engine:
         if allocations is not self._table:
             self._table = allocations
             self._epoch += 1
-        matched = self._matched(context)
+        matched = self._rules.matched(context)
         key = self._key_of(context, body, matched)
         if key is None:
             return self._plan(context, body, matched).decide(context, allocations, self._epoch)
@@ -60,11 +62,7 @@ class Engine:
 
     def climb(self, context: Context, body: Mapping[str, Any], allocations: Allocations) -> Decision:
         """As `decide`, with nothing that was kept."""
-        return self._plan(context, body, self._matched(context)).decide(context, allocations, 0)
-
-    def _matched(self, context: Context) -> tuple[int, ...]:
-        """Which rules hold, by their place in the policy."""
-        return tuple([i for i, rule in enumerate(self.policy.rules) if rule.when.holds(context)])
+        return self._plan(context, body, self._rules.matched(context)).decide(context, allocations, 0)
 
     def _key_of(self, context: Context, body: Mapping[str, Any], matched: tuple[int, ...]) -> Key | None:
         """All that a plan depends on; None where it is for this request alone: between tasks, or with a body of its own shape."""

@@ -16,6 +16,7 @@ from policies.ladder import Ladder
 from policies.parameters import PARAMETERS, Range, Value
 from policies.precedence import settle
 from policies.race import Runners, first, runners, uniform
+from policies.splicing import added
 from policies.tuning import Place, Tuning
 from policies.wire import edits
 
@@ -129,17 +130,19 @@ class Plan:
             if rung in ("capability", "bounds") and after is not None
         )
         names, surface = capabilities.names(self.target), self.target.surface
+        changes = edits(self.client, fitted.params, names, surface, self.body)
         return Decision(
             policy=self.policy,
             mode=self.mode,
             params=fitted.params,
-            edits=edits(self.client, fitted.params, names, surface, self.body),
+            edits=changes,
             climbed=tuple(ladder.steps),
             dropped=dropped,
             rules=self.rules,
             effective=place is None or _acts(place, arm, fitted.params),
             decided_by=decided_by,
             shared=Shared(fitted.params, decided_by, dropped, adjusted),
+            added=added(changes),
         )
 
 
@@ -156,6 +159,7 @@ def _with(found: Decision, draw: Draw) -> Decision:
         found.effective,
         found.decided_by,
         found.shared,
+        found.added,
     )
 
 

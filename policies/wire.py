@@ -161,7 +161,7 @@ def _removal(path: Path, after: Mapping[str, Value]) -> Edit:
 
 
 def apply(body: dict[str, Any], changes: tuple[Edit, ...]) -> None:
-    """Carry out edits on a body. Objects on the way are copied, not shared; their other keys stay."""
+    """Carry out edits on a body. Objects on the way, and values, are copied, not shared; their other keys stay."""
     for edit in changes:
         if edit.remove:
             _remove(body, edit.path)
@@ -170,7 +170,8 @@ def apply(body: dict[str, Any], changes: tuple[Edit, ...]) -> None:
         for key in edit.path[:-1]:
             inner = holder.get(key)
             holder[key] = holder = dict(inner) if isinstance(inner, dict) else {}
-        holder[edit.path[-1]] = edit.value
+        value = edit.value
+        holder[edit.path[-1]] = value.copy() if isinstance(value, list | dict) else value
 
 
 def _remove(body: dict[str, Any], path: Path) -> None:
