@@ -11,11 +11,10 @@ from metrics import keys, records, scripts
 from metrics.connect import Client
 from metrics.correlation import weighed
 from metrics.credits import CORRECTED, MARKER, Credits, number_of
-from metrics.decisions import Decisions
+from metrics.decisions import Decisions, Line
 from metrics.door import WINDOW
 from metrics.errors import SchemaError, StoreError
 from metrics.marks import Marks
-from metrics.outcome import DecisionRecord
 from metrics.stream import Earned, Stream
 from metrics.tally import CellStatistics, Pause, Slot, Tally, decay, epoch_of
 
@@ -29,7 +28,7 @@ class Batch:
 
     writer: str
     number: int
-    decisions: Sequence[tuple[DecisionRecord, str | None]] = ()  # with the upstream's completion id
+    decisions: Sequence[Line] = ()
     sums: Mapping[Slot, Tally] = field(default_factory=dict)
     cells: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     earned: Sequence[Earned] = ()
@@ -73,10 +72,10 @@ class Store(Decisions, Credits, Marks, Stream):
         """Adds a batch. In doubt (StoreError) send the same one again: what is there already is not added twice."""
         pipe = self._pipe()
         self._put_decisions(pipe, batch.decisions)
-        self._put_stream(pipe, [record for record, _ in batch.decisions], batch.earned)
-        for record, _ in batch.decisions:
-            if record.declared and record.features is not None:
-                self._keep(pipe, record, record.task, record.features, replace=False)
+        self._put_stream(pipe, batch.decisions, batch.earned)
+        for decision, at, *_, label in batch.decisions:
+            if label is not None:
+                self._keep(pipe, decision, at, label, replace=False)
         for cell, meta in batch.cells.items():
             pipe.set(keys.meta(cell), records.pack_meta(meta))
         cells = {*batch.cells, *(slot.cell for slot in batch.sums)}

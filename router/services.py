@@ -23,6 +23,7 @@ from router.audit import Audit
 from router.classifiers import Classifiers
 from router.gate import Gate
 from router.pipeline import Pipeline, Prepared
+from router.recording import Recorder
 from router.settings import Settings, UpstreamSettings
 from router.upstreams import direct, translated
 from router.upstreams.routing import Routes
@@ -44,6 +45,7 @@ class Services:
     pipeline: Pipeline
     ledger: Ledger
     instruments: Instruments
+    recorder: Recorder
     session: aiohttp.ClientSession
     body_limit: int
 
@@ -69,31 +71,9 @@ class Services:
 
     def recorded(self, prepared: Prepared, outcome: Outcome) -> None:
         """One outcome, with all that was decided on the way to it."""
-        instruments, decision, verdict = self.instruments, prepared.decision, prepared.verdict
-        if verdict.source == "abstained":
-            instruments.abstained()
-        elif verdict.source != "declared":
-            instruments.classified(verdict.task, verdict.confidence)
-        for name, value in decision.params.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                instruments.parameter(name, verdict.task, value)
-            instruments.decided(name, decision.decided_by.get(name, "client"))
-        for name, reason in decision.dropped:
-            instruments.dropped(name, reason)
-        for step in decision.steps:
-            if step.rung in ("capability", "bounds") and step.after is not None:
-                instruments.adjusted(step.param, step.source if step.rung == "capability" else "bounds")
-        if draw := decision.draw:
-            instruments.drawn(verdict.task, prepared.context.model, draw.parameter, draw.arm, explored=draw.explored)
-            self.ledger.register_cell(
-                draw.cell,
-                {"parameter": draw.parameter, "grid": list(draw.grid), "baseline": draw.baseline, "task": verdict.task}
-                | ({"beside": dict(draw.held)} if draw.held else {}),
-            )
-        if outcome.result == "cancelled":
-            instruments.disconnected()
+        self.recorder.record(prepared, outcome.result)
         self.ledger.decided_and_done(outcome)
-        self.audit.take(prepared.ask, verdict, outcome)
+        self.audit.take(prepared.ask, prepared.verdict, outcome)
 
     def reload(self) -> None:
         """Take over an edit of the policy files, or say that it was refused."""
@@ -134,7 +114,18 @@ def build(settings: Settings, store_url: str, local_url: str | None, session: ai
     limit = int(settings.limits.body_mb * 1_000_000)
     gate = Gate(settings.keys, monotonic)
     return Services(
-        settings, gate, book, classifiers, audit, capabilities, pipeline, ledger, instruments, session, limit
+        settings,
+        gate,
+        book,
+        classifiers,
+        audit,
+        capabilities,
+        pipeline,
+        ledger,
+        instruments,
+        Recorder(instruments, ledger.register_cell),
+        session,
+        limit,
     )
 
 
