@@ -1,6 +1,6 @@
 """Decisions in the store: kept for as long as feedback may come, found by decision id or completion id."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from metrics import keys, records, scripts
@@ -57,17 +57,23 @@ class Decisions(Door):
 
     def _put_decisions(self, pipe: Any, decisions: Sequence[Line]) -> None:
         hashes: dict[str, list[str]] = {}
-        shards: dict[str, list[str]] = {}
         sessions: dict[str, list[float | str]] = {}
-        for decision, at, text, completion, bare, session, _ in decisions:
+        for decision, at, text, _, bare, session, _ in decisions:
             hashes.setdefault(keys.decisions(decision, at), []).extend((decision, text))
-            if completion:
-                shards.setdefault(keys.completions(completion, int(at) // keys.DAY), []).extend((completion, decision))
             if session is not None:  # "-", so that a session is known that learns nothing
                 sessions.setdefault(session, []).extend((at, "-" if bare is None else decision))
-        for kept, life in ((hashes, keys.BUCKET), (shards, keys.DAY)):
-            for key, pairs in kept.items():
-                pipe.hset(key, items=pairs)
-                pipe.expire(key, int(self.window) + life)
+        self._put_hashes(pipe, hashes, keys.BUCKET)
         for key, times in sessions.items():
             self._script(pipe, scripts.SESSION, (key,), (-MOST - 1, int(self.window), *times))
+
+    def _put_completions(self, pipe: Any, decisions: Sequence[Line]) -> None:
+        shards: dict[str, list[str]] = {}
+        for decision, at, _, completion, *_ in decisions:
+            if completion:
+                shards.setdefault(keys.completions(completion, int(at) // keys.DAY), []).extend((completion, decision))
+        self._put_hashes(pipe, shards, keys.DAY)
+
+    def _put_hashes(self, pipe: Any, hashes: Mapping[str, list[str]], life: int) -> None:
+        for key, pairs in hashes.items():
+            pipe.hset(key, items=pairs)
+            pipe.expire(key, int(self.window) + life)

@@ -15,6 +15,10 @@ class Earnings:
         # By arm, and by signal: how many, their sum, and both with their squares as tallies weigh them.
         self._arms: dict[tuple[str, int, str, str, str, str], dict[str, list[float]]] = {}
 
+    def __len__(self) -> int:
+        """How many arms have earned."""
+        return len(self._arms)
+
     def add(self, record: DecisionRecord, rewards: Mapping[str, float], part: float = 1.0) -> None:
         """Takes the rewards of a decision by signal, or that part of them; of one that learns nothing, none."""
         if record.cell is None or record.arm is None or not record.effective:

@@ -20,6 +20,7 @@ from metrics.tally import CellStatistics, Pause, Slot, Tally, decay, epoch_of
 
 SCHEMA = 1
 _CELLS_AT_ONCE = 25  # 2 ms to read
+_DECISIONS_AT_ONCE = 150  # half of a millisecond to send
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,17 @@ class Store(Decisions, Credits, Marks, Stream):
 
     async def write(self, batch: Batch) -> None:
         """Adds a batch. In doubt (StoreError) send the same one again: what is there already is not added twice."""
+        for start in range(0, len(batch.decisions), _DECISIONS_AT_ONCE):
+            pipe, chunk = self._pipe(), batch.decisions[start : start + _DECISIONS_AT_ONCE]
+            self._put_decisions(pipe, chunk)
+            self._put_stream(pipe, chunk, ())
+            for decision, at, *_, label in chunk:
+                if label is not None:
+                    self._keep(pipe, decision, at, label, replace=False)
+            await self._run(pipe)
         pipe = self._pipe()
-        self._put_decisions(pipe, batch.decisions)
-        self._put_stream(pipe, batch.decisions, batch.earned)
-        for decision, at, *_, label in batch.decisions:
-            if label is not None:
-                self._keep(pipe, decision, at, label, replace=False)
+        self._put_completions(pipe, batch.decisions)
+        self._put_stream(pipe, (), batch.earned)
         for cell, meta in batch.cells.items():
             pipe.set(keys.meta(cell), records.pack_meta(meta))
         cells = {*batch.cells, *(slot.cell for slot in batch.sums)}
