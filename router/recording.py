@@ -5,13 +5,12 @@ from typing import Any
 
 from metrics.instruments import Instruments
 from metrics.outcome import Result
-from policies.decision import Decision
+from policies.decision import Draw, Shared
 from router.pipeline import Prepared
 
-# Parameters with their numbers and who decided them; those dropped and those adjusted, with the reasons.
-Common = tuple[tuple[tuple[str, float | None, str], ...], tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]
-Drawn = tuple[str, str, bool]  # parameter, arm, explored
-What = tuple[Common, str, str, Drawn | None, bool, bool]  # task, model, ..., abstained, cancelled
+NO_DRAW = (None, "", "", False)
+# What they have in common, task, model; cell, parameter, arm and whether it is explored; abstained, cancelled.
+What = tuple[Shared, str, str, str | None, str, str, bool, bool, bool]
 
 
 class Recorder:
@@ -21,46 +20,37 @@ class Recorder:
         """`register` is told what each cell is about."""
         self._instruments, self._register = instruments, register
         self._counts: dict[What, int] = {}
-        self._known: dict[str, tuple[object, ...]] = {}
         instruments.folds(self._fold)
 
     def record(self, prepared: Prepared, result: Result) -> None:
         """Takes down what was decided for a request that has ended so."""
-        decision, verdict, draw = prepared.decision, prepared.verdict, prepared.decision.draw
-        source = verdict.source
+        decision, verdict = prepared.decision, prepared.verdict
+        draw, source, task = decision.draw, verdict.source, verdict.task
         if source != "abstained" and source != "declared":
-            self._instruments.classified(verdict.task, verdict.confidence)
+            self._instruments.classified(task, verdict.confidence)
+        cell, parameter, arm, explored = (draw.cell, draw.parameter, draw.arm, draw.explored) if draw else NO_DRAW
         what = (
-            _common(decision),
-            verdict.task,
-            prepared.context.model,
-            (draw.parameter, draw.arm, draw.explored) if draw else None,
-            source == "abstained",
-            result == "cancelled",
-        )
-        self._counts[what] = self._counts.get(what, 0) + 1
-        if draw:
-            about = (draw.parameter, draw.grid, draw.baseline, draw.held, verdict.task)
-            if self._known.get(draw.cell) != about:
-                self._known[draw.cell] = about
-                meta = {"parameter": draw.parameter, "grid": list(draw.grid), "baseline": draw.baseline}
-                meta["task"] = verdict.task
-                self._register(draw.cell, meta | ({"beside": dict(draw.held)} if draw.held else {}))
+            decision.shared, task, prepared.context.model, cell, parameter, arm, explored,
+            source == "abstained", result == "cancelled",
+        )  # fmt: skip
+        count = self._counts.get(what, 0)
+        self._counts[what] = count + 1
+        if draw and not count:
+            self._register(draw.cell, _about(draw, task))
 
     def _fold(self) -> None:
         counts, self._counts = self._counts, {}
         instruments = self._instruments
-        for ((params, dropped, adjusted), task, model, drawn, abstained, cancelled), count in counts.items():
-            for name, value, by in params:
-                if value is not None:
+        for (shared, task, model, cell, parameter, arm, explored, abstained, cancelled), count in counts.items():
+            for name, value in shared.params.items():
+                if isinstance(value, int | float) and not isinstance(value, bool):
                     instruments.parameter(name, task, value, count)
-                instruments.decided(name, by, count)
-            for name, reason in dropped:
+                instruments.decided(name, shared.decided_by.get(name, "client"), count)
+            for name, reason in shared.dropped:
                 instruments.dropped(name, reason, count)
-            for name, reason in adjusted:
+            for name, reason in shared.adjusted:
                 instruments.adjusted(name, reason, count)
-            if drawn:
-                parameter, arm, explored = drawn
+            if cell is not None:
                 instruments.drawn(task, model, parameter, arm, explored=explored, count=count)
             if abstained:
                 instruments.abstained(count)
@@ -68,17 +58,7 @@ class Recorder:
                 instruments.disconnected(count)
 
 
-def _common(decision: Decision) -> Common:
-    return (
-        tuple(
-            (name, value if isinstance(value, int | float) and not isinstance(value, bool) else None,
-             decision.decided_by.get(name, "client"))
-            for name, value in decision.params.items()
-        ),
-        decision.dropped,
-        tuple(
-            (step.param, step.source if step.rung == "capability" else "bounds")
-            for step in decision.steps
-            if step.rung in ("capability", "bounds") and step.after is not None
-        ),
-    )  # fmt: skip
+def _about(draw: Draw, task: str) -> Mapping[str, Any]:
+    """What a cell is about, for other replicas."""
+    about = {"parameter": draw.parameter, "grid": list(draw.grid), "baseline": draw.baseline, "task": task}
+    return about | {"beside": dict(draw.held)} if draw.held else about
