@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic, time
 
 from classifier.ask import Ask
@@ -29,6 +29,9 @@ from router.upstreams.seam import Upstream
 
 log = logging.getLogger("setpoint")
 
+MOST_PRICES = 1_000  # models whose prices are kept at hand: clients may make up names
+Prices = tuple[float | None, float | None, float | None]  # of a token in USD: read, read again from a cache, written
+
 
 @dataclass(slots=True)
 class Services:
@@ -45,16 +48,27 @@ class Services:
     instruments: Instruments
     recorder: Recorder
     body_limit: int
+    prices: dict[tuple[str, str, str], Prices] = field(default_factory=dict)
 
     def cost(self, context: Context, answered: Answered) -> float | None:
         """What an answer cost, in USD; None where the price or the tokens are not known."""
-        facts = self.capabilities.facts(Target(context.model, context.provider, context.surface))
-        if facts.input_cost is None or facts.output_cost is None or answered.completion_tokens is None:
+        if answered.completion_tokens is None:
+            return None
+        who = (context.model, context.provider, context.surface)
+        prices = self.prices.get(who)
+        if prices is None:
+            if len(self.prices) >= MOST_PRICES:
+                self.prices.clear()
+            facts = self.capabilities.facts(Target(*who))
+            prices = self.prices[who] = (facts.input_cost, facts.cached_input_cost, facts.output_cost)
+        fresh, reread, written = prices
+        if fresh is None or written is None:
             return None
         prompt, cached = answered.prompt_tokens or 0, answered.cached_tokens or 0
-        reread = facts.input_cost if facts.cached_input_cost is None else facts.cached_input_cost
-        fresh = max(prompt - cached, 0)
-        return facts.input_cost * fresh + reread * min(cached, prompt) + facts.output_cost * answered.completion_tokens
+        if not cached:
+            return fresh * prompt + written * answered.completion_tokens
+        reread = fresh if reread is None else reread
+        return fresh * max(prompt - cached, 0) + reread * min(cached, prompt) + written * answered.completion_tokens
 
     def features(self, ask: Ask) -> str | None:
         """What is kept of an ask to learn from its correction; None unless the operator wants that."""
