@@ -21,6 +21,7 @@ FAILURES = frozenset({"upstream_cut", "upstream_invalid", "upstream_timeout"})
 NOT_BLAMED = frozenset(
     {401, 403, 404, 408, 409, 429}
 )  # of an upstream: whatever the parameters were, it would say the same
+NO_DRAW = (None, None, None, 1.0, None, None, None)
 LABEL_TASKS = frozenset({"classification"})  # a short, capped answer is what was wanted
 
 
@@ -126,26 +127,12 @@ def _failed(exchange: Exchange, answered: Answered) -> bool | None:
 def record_of(prepared: Prepared, features: str | None = None) -> DecisionRecord:
     """What the store keeps of a decision: ids and numbers."""
     context, decision, draw = prepared.context, prepared.decision, prepared.decision.draw
-    return DecisionRecord(
-        id=prepared.id,
-        tenant=prepared.tenant,
-        task=context.task,
-        model=context.model,
-        upstream=context.upstream,
-        turn=context.turn,
-        cell=draw.cell if draw else None,
-        parameter=draw.parameter if draw else None,
-        arm=draw.arm if draw else None,
-        propensity=draw.propensity if draw else 1.0,
-        mode=decision.mode,
-        policy=decision.policy,
-        session=context.session,
-        effective=decision.effective,
-        at=time(),
-        features=features,
-        declared=prepared.verdict.source == "declared" and prepared.verdict.task != GENERAL,
-        live=prepared.said,
-        table=draw.table if draw else None,
-        odds=draw.odds if draw else None,
-        sticky=draw.sticky if draw else None,
+    declared = prepared.verdict.source == "declared" and prepared.verdict.task != GENERAL
+    cell, parameter, arm, propensity, table, odds, sticky = (
+        (draw.cell, draw.parameter, draw.arm, draw.propensity, draw.table, draw.odds, draw.sticky) if draw else NO_DRAW
     )
+    return DecisionRecord(
+        prepared.id, prepared.tenant, context.task, context.model, context.upstream, context.turn, cell, parameter, arm,
+        propensity, decision.mode, decision.policy, context.session, decision.effective, time(), features, declared,
+        prepared.said, None, table, odds, sticky,
+    )  # fmt: skip

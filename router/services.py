@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic, time
 
 from classifier.ask import Ask
@@ -21,12 +21,16 @@ from router.audit import Audit
 from router.classifiers import Classifiers
 from router.gate import Gate
 from router.pipeline import Pipeline, Prepared
+from router.recording import Recorder
 from router.settings import Settings, UpstreamSettings
 from router.upstreams import direct, translated
 from router.upstreams.routing import Routes
 from router.upstreams.seam import Upstream
 
 log = logging.getLogger("setpoint")
+
+MOST_PRICES = 1_000  # models whose prices are kept at hand: clients may make up names
+Prices = tuple[float | None, float | None, float | None]  # of a token in USD: read, read again from a cache, written
 
 
 @dataclass(slots=True)
@@ -42,17 +46,29 @@ class Services:
     pipeline: Pipeline
     ledger: Ledger
     instruments: Instruments
+    recorder: Recorder
     body_limit: int
+    prices: dict[tuple[str, str, str], Prices] = field(default_factory=dict)
 
     def cost(self, context: Context, answered: Answered) -> float | None:
         """What an answer cost, in USD; None where the price or the tokens are not known."""
-        facts = self.capabilities.facts(Target(context.model, context.provider, context.surface))
-        if facts.input_cost is None or facts.output_cost is None or answered.completion_tokens is None:
+        if answered.completion_tokens is None:
+            return None
+        who = (context.model, context.provider, context.surface)
+        prices = self.prices.get(who)
+        if prices is None:
+            if len(self.prices) >= MOST_PRICES:
+                self.prices.clear()
+            facts = self.capabilities.facts(Target(*who))
+            prices = self.prices[who] = (facts.input_cost, facts.cached_input_cost, facts.output_cost)
+        fresh, reread, written = prices
+        if fresh is None or written is None:
             return None
         prompt, cached = answered.prompt_tokens or 0, answered.cached_tokens or 0
-        reread = facts.input_cost if facts.cached_input_cost is None else facts.cached_input_cost
-        fresh = max(prompt - cached, 0)
-        return facts.input_cost * fresh + reread * min(cached, prompt) + facts.output_cost * answered.completion_tokens
+        if not cached:
+            return fresh * prompt + written * answered.completion_tokens
+        reread = fresh if reread is None else reread
+        return fresh * max(prompt - cached, 0) + reread * min(cached, prompt) + written * answered.completion_tokens
 
     def features(self, ask: Ask) -> str | None:
         """What is kept of an ask to learn from its correction; None unless the operator wants that."""
@@ -66,31 +82,9 @@ class Services:
 
     def recorded(self, prepared: Prepared, outcome: Outcome) -> None:
         """One outcome, with all that was decided on the way to it."""
-        instruments, decision, verdict = self.instruments, prepared.decision, prepared.verdict
-        if verdict.source == "abstained":
-            instruments.abstained()
-        elif verdict.source != "declared":
-            instruments.classified(verdict.task, verdict.confidence)
-        for name, value in decision.params.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                instruments.parameter(name, verdict.task, value)
-            instruments.decided(name, decision.decided_by.get(name, "client"))
-        for name, reason in decision.dropped:
-            instruments.dropped(name, reason)
-        for step in decision.steps:
-            if step.rung in ("capability", "bounds") and step.after is not None:
-                instruments.adjusted(step.param, step.source if step.rung == "capability" else "bounds")
-        if draw := decision.draw:
-            instruments.drawn(verdict.task, prepared.context.model, draw.parameter, draw.arm, explored=draw.explored)
-            self.ledger.register_cell(
-                draw.cell,
-                {"parameter": draw.parameter, "grid": list(draw.grid), "baseline": draw.baseline, "task": verdict.task}
-                | ({"beside": dict(draw.held)} if draw.held else {}),
-            )
-        if outcome.result == "cancelled":
-            instruments.disconnected()
+        self.recorder.record(prepared, outcome.result)
         self.ledger.decided_and_done(outcome)
-        self.audit.take(prepared.ask, verdict, outcome)
+        self.audit.take(prepared.ask, prepared.verdict, outcome)
 
     def reload(self) -> None:
         """Take over an edit of the policy files, or say that it was refused."""
@@ -135,7 +129,10 @@ def build(settings: Settings, store_url: str, local_url: str | None) -> Services
     instruments.policy(book.policy.name, book.policy.digest)
     limit = int(settings.limits.body_mb * 1_000_000)
     gate = Gate(settings.keys, monotonic)
-    return Services(settings, gate, book, classifiers, audit, capabilities, pipeline, ledger, instruments, limit)
+    recorder = Recorder(instruments, ledger.register_cell)
+    return Services(
+        settings, gate, book, classifiers, audit, capabilities, pipeline, ledger, instruments, recorder, limit
+    )
 
 
 def _upstream(u: UpstreamSettings, settings: Settings, local_url: str | None) -> Upstream:
