@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.ask import Ask
-from classifier.conversation import normalised, pooled
+from classifier.conversation import Probabilities, instructed, normalised, pooled
 from classifier.errors import ArtefactError
 from classifier.features import LONGEST, Hashes, arranged, hashed
 from classifier.followup import is_follow_up
@@ -28,11 +28,15 @@ FORMAT = 2
 SLOTS = 19  # bits: a hash is looked up by its first ones; training keeps one feature per slot
 REMEMBERED = 2_048  # recent texts: a repeated prompt is a look-up
 REMEMBERED_LONGEST = 2_000  # characters: long texts would fill the memory, and seldom come again
+INSTRUCTIONS = 1_000  # system prompts, each of up to 2,000 characters
 RUNNERS_UP = 3
 TEMPERATURES = (0.01, 100)  # beyond, confidence is 1 or all alike whatever the prompt; training finds 0.2 to 5
 AGAIN = "train it again with `setpoint train`"
+_BELOW = np.array(64 - SLOTS, np.uint64)  # an array: numpy takes longer to look at a number
+_LINE = 16  # float32 of a line of the cache
 
 Floats = NDArray[np.float32]
+Places = NDArray[np.int32]
 
 
 class Linear:
@@ -48,14 +52,9 @@ class Linear:
         self.of_body = of_body
         # Place 0 is what is not known. A row holds all that a known feature adds: to each task, to the length, to the evidence.
         self._keys = np.concatenate([np.zeros(1, np.uint64), keys])
-        rows = np.column_stack([weights * idf[:, None], idf * idf, evidence]).astype(np.float32)
-        nothing = np.zeros((1, rows.shape[1]), np.float32)
-        self._rows = np.ascontiguousarray(np.vstack([nothing, rows]))  # a verdict reads a few of them
+        self._rows = _aligned(np.column_stack([weights * idf[:, None], idf * idf, evidence]))
         self._slots = np.zeros(1 << SLOTS, np.int32)
         self._slots[slots(keys)] = np.arange(1, len(keys) + 1)
-        # To keep each feature once: what is written last at its place stays.
-        self._last = np.zeros(len(keys) + 1, np.intp)
-        self._order = np.arange(4 * LONGEST)
         self._ones = np.ones(4 * LONGEST, np.float32)
         self._bias: list[float] = bias.tolist()
 
@@ -63,26 +62,27 @@ class Linear:
         """The same with another `evidence` (features,)."""
         return Linear(self.keys, self.idf, evidence, self.weights, self.bias, self.of_body)
 
-    def places(self, hashes: Hashes, body: int) -> tuple[NDArray[np.intp], int]:
-        """(places, how many of them are of the body) of the known features, each once; place n is feature n - 1."""
-        places = self._slots.take(slots(hashes)).astype(np.intp)
-        known = (self._keys.take(places) == hashes).nonzero()[0]
-        places = places.take(known)
-        order = self._order[: len(places)]
-        self._last[places] = order
-        once = self._last.take(places) == order
-        of_body = int(np.count_nonzero(once[: known.searchsorted(body)]))
-        return places[once], of_body
+    def places(self, hashes: Hashes) -> tuple[Places, int]:
+        """(places, how many of them are of the body) of the known features, each once, in order; place n is feature n - 1."""
+        places = self._slots.take(slots(hashes))
+        places = places.take((self._keys.take(places) == hashes).nonzero()[0])
+        places.sort()
+        once = np.ones(len(places), np.bool_)
+        np.not_equal(places[1:], places[:-1], out=once[1:])
+        places = places[once]
+        return places, int(places.searchsorted(self.of_body, "right"))
 
-    def scores(self, places: NDArray[np.intp], of_body: int) -> list[float] | None:
+    def scores(self, places: Places, of_body: int) -> list[float] | None:
         """(tasks,) log-odds up to a constant: TF-IDF without counts, body and head each of length 1. None without evidence."""
         rows = self._rows.take(places, axis=0)
-        *body, body_square, body_evidence = (self._ones[:of_body] @ rows[:of_body]).tolist()
-        *head, head_square, head_evidence = (self._ones[: len(rows) - of_body] @ rows[of_body:]).tolist()
-        if body_evidence + head_evidence < 1:
+        count, tasks = len(rows), len(self._bias)
+        body = self._ones[:of_body].dot(rows[:of_body]).tolist()
+        head = self._ones[: count - of_body].dot(rows[of_body:]).tolist()
+        if body[tasks + 1] + head[tasks + 1] < 1:
             return None
-        to_body, to_head = _inverse_root(body_square), _inverse_root(head_square)
-        return [c + b * to_body + h * to_head for c, b, h in zip(self._bias, body, head, strict=True)]
+        to_body, to_head = _inverse_root(body[tasks]), _inverse_root(head[tasks])
+        # What a row has behind its tasks is left over here.
+        return [c + b * to_body + h * to_head for c, b, h in zip(self._bias, body, head, strict=False)]
 
 
 class Classifier:
@@ -98,7 +98,8 @@ class Classifier:
         self._numbers = range(len(self.tasks))
         self._scale = 1.0 / float(manifest["temperature"])
         self._threshold = float(manifest["threshold"])
-        self._seen: OrderedDict[str, list[float] | None] = OrderedDict()
+        self._seen: OrderedDict[str, Probabilities | None] = OrderedDict()
+        self._instructions: dict[str, Probabilities | None] = {}
 
     @classmethod
     def load(cls, folder: Path | None = None) -> "Classifier":
@@ -128,7 +129,7 @@ class Classifier:
         """The task of an ask, with what the conversation around it says."""
         p = own = self._remembered(ask.text, ask.language)
         if ask.system or ask.previous or ask.wants_json or ask.images:
-            system = self._remembered(ask.system, language_of(ask.system)) if ask.system else None
+            system = self._instructed(ask.system) if ask.system else None
             p = pooled(self.tasks, ask, own, system, self._before(ask) if ask.previous else None)
         if p is None:
             return Verdict(GENERAL, 0.0, (), "abstained")
@@ -139,23 +140,35 @@ class Classifier:
         alone = p is own or (own is not None and own[order[0]] == max(own))
         return Verdict(*ranked[0], ranked[1:], "model" if alone else "conversation")
 
-    def _before(self, ask: Ask) -> list[float] | None:
+    def _instructed(self, system: str) -> Probabilities | None:
+        """What a system prompt says: mostly one of a few, so it is worked out once."""
+        if system in self._instructions:
+            return self._instructions[system]
+        p = self._read(system, language_of(system))
+        if len(self._instructions) >= INSTRUCTIONS:
+            self._instructions.clear()
+        said = self._instructions[system] = None if p is None else instructed(self.tasks, p)
+        return said
+
+    def _before(self, ask: Ask) -> Probabilities | None:
         """What was asked before, by the latest ask that stands for itself."""
-        earlier = (self._remembered(text, language_of(text)) for text in ask.previous if not is_follow_up(text))
+        earlier = (self._remembered(text) for text in ask.previous if not is_follow_up(text))
         return next((p for p in earlier if p is not None and max(p) >= self._threshold), None)
 
-    def _remembered(self, text: str, language: str) -> list[float] | None:
-        if len(text) > REMEMBERED_LONGEST:
-            return self._read(text, language)
+    def _remembered(self, text: str, language: str = "") -> Probabilities | None:
+        """Probabilities of a text, whose language is found out where it is not told and is needed."""
         if text in self._seen:
             self._seen.move_to_end(text)
             return self._seen[text]
-        p = self._seen[text] = self._read(text, language)
+        p = self._read(text, language or language_of(text))
+        if len(text) > REMEMBERED_LONGEST:
+            return p
+        self._seen[text] = p
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
         return p
 
-    def _read(self, text: str, language: str) -> list[float] | None:
+    def _read(self, text: str, language: str) -> Probabilities | None:
         return None if is_foreign(text, language) else self.probabilities(text)
 
     def hashes(self, text: str) -> tuple[Hashes, int]:
@@ -164,9 +177,9 @@ class Classifier:
         mended = self._spelling.mended(text) if self._spelling else None
         return hashed(mended or text)
 
-    def places(self, text: str) -> tuple[NDArray[np.intp], int]:
+    def places(self, text: str) -> tuple[Places, int]:
         """(places of the known features, how many of them are of the whole text) of a text."""
-        return self.linear.places(*self.hashes(text))
+        return self.linear.places(self.hashes(text)[0])
 
     def features(self, ask: Ask) -> str:
         """What can be kept of an ask to learn from its correction: which known features it has, never its text. Of an ask
@@ -175,7 +188,7 @@ class Classifier:
         keys = self.linear.keys[places - 1]
         return packed(ask.language, keys[:of_body], keys[of_body:])
 
-    def probabilities(self, text: str) -> list[float] | None:
+    def probabilities(self, text: str) -> Probabilities | None:
         """(tasks,) calibrated probabilities of a text alone; None where nothing in it is known."""
         scores = self.linear.scores(*self.places(text))
         return None if scores is None else normalised(scores, self._scale)
@@ -183,7 +196,19 @@ class Classifier:
 
 def slots(hashes: Hashes) -> NDArray[np.intp]:
     """(hashes,) where each is looked up."""
-    return (hashes >> np.uint64(64 - SLOTS)).view(np.intp)
+    return (hashes >> _BELOW).view(np.intp)
+
+
+def _aligned(rows: NDArray[Any]) -> Floats:
+    """Rows as float32, filled up with zeros to whole lines of the processor's cache: a verdict reads a hundred of them, and
+    each from one line. The first one is of what is not known."""
+    count, width = rows.shape
+    wide = -width % _LINE + width
+    memory = np.zeros((count + 2) * wide, np.float32)
+    at = -memory.ctypes.data // memory.itemsize % _LINE
+    aligned = memory[at : at + (count + 1) * wide].reshape(count + 1, wide)
+    aligned[1:, :width] = rows
+    return aligned
 
 
 def _inverse_root(square: float) -> float:

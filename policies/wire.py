@@ -14,6 +14,7 @@ _EARLY_STOPPING = {"max_pattern_size": 20, "min_count": 4}
 _PATHS: Mapping[str, tuple[Path, ...]] = {
     p.name: tuple(tuple(path.split(".")) for path in p.paths or (p.name,)) for p in PARAMETERS.values()
 }
+READ = frozenset(path[0] for paths in _PATHS.values() for path in paths)  # keys of a body that may hold a parameter
 _FLAG_WORDS = {"enabled": True, "adaptive": True, "disabled": False}
 _TYPED: Path = ("thinking", "type")  # an object that says by a word whether it is on, and carries the budget beside it
 _BUDGET: Path = ("thinking", "budget_tokens")

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic, time
 
-import aiohttp
-
 from classifier.ask import Ask
 from metrics.instruments import Instruments
 from metrics.ledger import Ledger
@@ -44,7 +42,6 @@ class Services:
     pipeline: Pipeline
     ledger: Ledger
     instruments: Instruments
-    session: aiohttp.ClientSession
     body_limit: int
 
     def cost(self, context: Context, answered: Answered) -> float | None:
@@ -108,6 +105,11 @@ class Services:
         if result != "unchanged":
             self.instruments.policy_reloaded(ok=result == "loaded")
 
+    async def close(self) -> None:
+        """Gives the upstreams' connections up."""
+        for upstream in self.pipeline.routes.upstreams:
+            await upstream.close()
+
     async def reload_classifiers(self) -> None:
         """Take over classifiers whose files changed, each whole and between two requests, or say that they were refused."""
         for role in self.classifiers.watched:
@@ -116,14 +118,14 @@ class Services:
                 self.audit.start_anew()
 
 
-def build(settings: Settings, store_url: str, local_url: str | None, session: aiohttp.ClientSession) -> Services:
+def build(settings: Settings, store_url: str, local_url: str | None) -> Services:
     """Compose the services. Raises InvalidPolicyError when there is no policy to start with, ArtefactError when there is
     no classifier, SettingsError, StoreError for a store URL that is none; a store that is away is waited for in the
     background."""
     instruments = Instruments()
     book = PolicyBook.open(settings.policies)
     capabilities = Capabilities.load(catalog=Catalog.load())
-    routes = Routes([(_upstream(u, settings, session, local_url), u.serves()) for u in settings.upstreams])
+    routes = Routes([(_upstream(u, settings, local_url), u.serves()) for u in settings.upstreams])
     classifiers = Classifiers(settings, instruments)
     engine = Engine(book.policy, capabilities)
     pipeline = Pipeline(routes, classifiers.live, engine, instruments, time, os.urandom)
@@ -133,19 +135,15 @@ def build(settings: Settings, store_url: str, local_url: str | None, session: ai
     instruments.policy(book.policy.name, book.policy.digest)
     limit = int(settings.limits.body_mb * 1_000_000)
     gate = Gate(settings.keys, monotonic)
-    return Services(
-        settings, gate, book, classifiers, audit, capabilities, pipeline, ledger, instruments, session, limit
-    )
+    return Services(settings, gate, book, classifiers, audit, capabilities, pipeline, ledger, instruments, limit)
 
 
-def _upstream(
-    u: UpstreamSettings, settings: Settings, session: aiohttp.ClientSession, local_url: str | None
-) -> Upstream:
+def _upstream(u: UpstreamSettings, settings: Settings, local_url: str | None) -> Upstream:
     if u.kind == "litellm":
         return translated.TranslatedUpstream(u)
     if u.kind == "local":
         u = u.model_copy(update={"base_url": local_url})
-    return direct.DirectUpstream(u, session, settings.limits, direct.provider_of(u))
+    return direct.DirectUpstream(u, settings.limits, direct.provider_of(u))
 
 
 def served_models(routes: Routes, listed: Mapping[str, list[dict[str, object]]]) -> list[dict[str, object]]:

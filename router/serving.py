@@ -75,6 +75,7 @@ def _config(settings: Settings, app: FastAPI | str, workers: int | None = None) 
         access_log=False,
         log_level="warning",
         server_header=False,
+        proxy_headers=False,  # whose request it is, the key says
         date_header=False,
         timeout_graceful_shutdown=10,
     )
