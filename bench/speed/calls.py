@@ -8,23 +8,19 @@ import argparse
 import json
 import os
 import platform
-import signal
 import subprocess
 import sys
-import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-from bench import BenchError, free_port, running, wait_until
+from bench import BenchError
+from bench.speed import inside
 from bench.speed.bodies import KILOBYTE, of_size
-from bench.speed.checking import answers
-from bench.speed.contestants import ROOT, setpoint
+from bench.speed.contestants import ROOT
 from bench.speed.paced import Target, one
-from bench.static_upstream import KEY
 
 COMMITTED = Path(__file__).with_name("calls.json")
 # Times what is committed: more fails. Two counts differ by less than 1 %; what redis-py does depends on how many requests
@@ -116,45 +112,18 @@ def counted(where: bool = False) -> dict[str, Any]:
 
 
 def _inside(where: bool) -> None:
-    """Serve and count; ends the process."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        folder, port, far = Path(name), free_port(), free_port()
-        command = [sys.executable, "-m", "bench.static_upstream", "serve", str(far)]
-        with running("the upstream", command, os.sched_getaffinity(0), folder, {"PYTHONPATH": str(ROOT)}) as upstream:
-            body = of_size(KILOBYTE)[0].encode()
-            wait_until(lambda: answers(f"http://127.0.0.1:{far}/v1", body, KEY), upstream)
-            for file, text in setpoint().files.items():
-                (folder / file).write_text(text.format(upstream=f"http://127.0.0.1:{far}/v1"), "utf-8")
-            with (folder / "setpoint.yaml").open("a", encoding="utf-8") as settings:
-                settings.write("refresh_seconds: 300\n")
-            _serve(folder, port, Counter(), where)
+    """Serve and count."""
+    counter = Counter()
 
+    def begin() -> None:
+        sys.setprofile(counter.profile)
 
-def _serve(folder: Path, port: int, counter: Counter, where: bool) -> None:
-    from router.cli import main
-
-    os.environ["SETPOINT_DATA"] = str(folder / "data")
-    sys.argv = ["setpoint", "serve", "--config", str(folder / "setpoint.yaml"), "--port", str(port)]
-    url, failed = f"http://127.0.0.1:{port}/v1", []
-
-    def ask() -> None:
-        try:
-            _ask(url, counter)
-        except Exception as e:
-            failed.append(str(e))
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=ask).start()
-    sys.setprofile(counter.profile)
-    try:
-        main()
-    except SystemExit:
-        pass
-    finally:
+    def end() -> None:
         sys.setprofile(None)
         sys.settrace(None)
-    if failed:
-        raise BenchError(failed[0])
+
+    with inside.upstream() as (folder, url):
+        inside.serve(folder, url, lambda served: _ask(served, counter), begin, end)
     most = sorted(counter.where.items(), key=lambda item: -item[1])
     lines = {f"{code.co_filename.rpartition('/')[2]}:{code.co_qualname}": n / REQUESTS for code, n in most[:60]}
     print(json.dumps({k: n / REQUESTS for k, n in counter.seen.items()} | ({"where": lines} if where else {})))
@@ -162,11 +131,6 @@ def _serve(folder: Path, port: int, counter: Counter, where: bool) -> None:
 
 def _ask(url: str, counter: Counter) -> None:
     bodies = of_size(KILOBYTE)
-    deadline = time.monotonic() + 60
-    while not answers(url, bodies[0].encode(), KEY):
-        if time.monotonic() > deadline:
-            raise BenchError("it did not start")
-        time.sleep(0.05)
     target = Target(url, bodies, 0)
     connection = target.connect()
     for phase, requests in (("", WARM_UP), ("calls", REQUESTS), ("between", 1), ("instructions", REQUESTS)):
