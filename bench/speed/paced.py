@@ -65,7 +65,8 @@ def is_whole(answer: bytes) -> bool:
     return len(answer) >= end + 4 + length_of(answer[:end])
 
 
-def _one(connection: socket.socket, request: bytes) -> float:
+def one(connection: socket.socket, request: bytes) -> float:
+    """Seconds that an answer takes. Raises ValueError where there is none, or no success."""
     begun, answer = time.perf_counter(), b""
     connection.sendall(request)
     while not is_whole(answer):
@@ -82,7 +83,7 @@ def in_turn(targets: list[Target], seconds: float) -> list[Times]:
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         for target, connection, times in zip(targets, connections, seen, strict=True):
-            times += [_one(connection, target.request()) for _ in range(BLOCK)]
+            times += [one(connection, target.request()) for _ in range(BLOCK)]
     for connection in connections:
         connection.close()
     return [Times(len(times), *_quantiles(times)) for times in seen]
