@@ -19,7 +19,8 @@ from classifier.fitting import FOLDS as FOLDS_OF_ADDED
 from classifier.fitting import Array, added, corrected, linear, weights_of
 from classifier.judging import document_of, logits_of, verdicts
 from classifier.labels import Label
-from classifier.model import AGAIN, ARTEFACT, Classifier, Linear
+from classifier.linear import Linear
+from classifier.model import AGAIN, ARTEFACT, Classifier
 from classifier.sifting import Sifted, sifted
 from classifier.spelling import Words, joined
 from classifier.tasks import FOLDER, load_tasks

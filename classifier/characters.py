@@ -54,10 +54,17 @@ def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 FORM, KIND = _forms()
 VALUE = _mixed(FORM)  # what each character adds to a hash
+# Kinds as bits, so that one `&` of neighbours says much: it is 0 where a token may end, and REPEATS or more within a run that
+# counts as one character. Chinese characters and marks have none: they go on with nothing.
+REPEATS = 4
+BLANK_BIT = 8
+BITS = np.array([BLANK_BIT, REPEATS, 1, 2, 0, 0], np.uint8)[KIND]
 
 
-def points(text: str) -> NDArray[np.uint32]:
-    """(characters,) code points; look them up in VALUE and KIND with `mode="clip"`."""
+def points(text: str) -> NDArray[np.intp] | NDArray[np.uint32]:
+    """(characters,) code points; look them up in VALUE, KIND and BITS with `mode="clip"`."""
+    if text.isascii():
+        return np.frombuffer(text.encode(), np.uint8).astype(np.intp)  # what look-ups take without a copy
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 

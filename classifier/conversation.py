@@ -6,8 +6,8 @@ ask wins against any of them. The constants were chosen on 240 written conversat
 those that do best on the English half do on the Chinese half what its own do, within 0.08.
 """
 
-import math
 from collections.abc import Sequence
+from math import exp, log
 
 from classifier.ask import Ask
 from classifier.followup import is_follow_up, length
@@ -23,7 +23,7 @@ PERSONA = "chat"  # what system prompts without an instruction look like
 
 _LEAST = 1e-6
 
-Probabilities = Sequence[float]
+Probabilities = tuple[float, ...]
 
 
 def pooled(
@@ -32,39 +32,42 @@ def pooled(
     own: Probabilities | None,
     system: Probabilities | None,
     before: Probabilities | None,
-) -> list[float] | None:
-    """(tasks,) probabilities of an ask, with what surrounds it; None without any evidence."""
+) -> Probabilities | None:
+    """(tasks,) probabilities of an ask, with what surrounds it; None without any evidence. `system` is as `instructed` has it."""
     if own is None and system is None and before is None:
         return None
     follows = before is not None and is_follow_up(ask.text)
     trust = (ASK_UNDER_SYSTEM if system else 1.0) * (FOLLOW_UP if follows else 1.0)
-    said = [trust * math.log(p + _LEAST) for p in own] if own else [0.0] * len(tasks)
-    if system:
-        said = _plus(said, _instructed(tasks, system), SYSTEM_DOUBT)
+    said: Sequence[float] = system or [0.0] * len(tasks)
+    if own:
+        said = [trust * log(p + _LEAST) + s for p, s in zip(own, said, strict=True)]
     if before:
         doubt = 0.0 if follows else SHIFT + (1 - SHIFT) * min(length(ask.text) / STANDS_ALONE, 1.0)
-        said = _plus(said, before, doubt)
+        said = [s + b for s, b in zip(said, _likely(before, doubt), strict=True)]
     if own:
         for wanted, factors in ((ask.wants_json, JSON), (ask.images, IMAGES)):
             if wanted:
-                said = [s + math.log(factors.get(t, 1.0)) for s, t in zip(said, tasks, strict=True)]
+                said = [s + log(factors.get(t, 1.0)) for s, t in zip(said, tasks, strict=True)]
     return normalised(said)
 
 
-def normalised(said: Sequence[float], scale: float = 1.0) -> list[float]:
-    """Probabilities from log-odds."""
+def normalised(said: Sequence[float], scale: float = 1.0) -> Probabilities:
+    """Probabilities from log-odds. A tuple: many are remembered, and Python's collector does not look at tuples of numbers."""
     most = max(said)
-    e = [math.exp((s - most) * scale) for s in said]
+    e = [exp((s - most) * scale) for s in said]
     mass = sum(e)
-    return [x / mass for x in e]
+    return tuple([x / mass for x in e])
 
 
-def _instructed(tasks: Sequence[str], system: Probabilities) -> list[float]:
-    """What a system prompt makes likely: that it sounds like talk says nothing, it mostly describes who is talking."""
+def instructed(tasks: Sequence[str], system: Probabilities) -> Probabilities:
+    """What a system prompt with these probabilities adds to the log-odds of each task: that it sounds like talk says nothing,
+    it mostly describes who is talking."""
     talk = sum(p for t, p in zip(tasks, system, strict=True) if t == PERSONA) / len(tasks)
-    return [talk + (0.0 if t == PERSONA else p) for t, p in zip(tasks, system, strict=True)]
+    said = [talk + (0.0 if t == PERSONA else p) for t, p in zip(tasks, system, strict=True)]
+    return tuple(_likely(said, SYSTEM_DOUBT))
 
 
-def _plus(said: list[float], likely: Probabilities, doubt: float) -> list[float]:
-    even = doubt / len(said)
-    return [s + math.log((1 - doubt) * p + even + _LEAST) for s, p in zip(said, likely, strict=True)]
+def _likely(said: Sequence[float], doubt: float) -> list[float]:
+    """What probabilities add to the log-odds, with a share of doubt spread over all tasks."""
+    even = doubt / len(said) + _LEAST
+    return [log((1 - doubt) * p + even) for p in said]

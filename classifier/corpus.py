@@ -226,7 +226,7 @@ def _ask(raw: Mapping[str, Any], place: str) -> Ask:
     messages, tools, wants_json = raw.get("messages"), _flag(raw, "tools", place), _flag(raw, "wants_json", place)
     if messages is None:
         text = _text(raw, place, 'a "text" or "messages"')
-        return replace(read_text(text), tools=tools, wants_json=wants_json)
+        return read_text(text)._replace(tools=tools, wants_json=wants_json)
     if raw.get("text") is not None:
         raise CorpusError(f'{place}: has a "text" and "messages"; one of them is the prompt')
     if not isinstance(messages, list) or not any(isinstance(m, dict) and m.get("role") == "user" for m in messages):

@@ -11,7 +11,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.characters import BLANK, CHINESE, DIGIT, FORM, KIND, VALUE, points, salt
+from classifier.characters import BITS, BLANK_BIT, FORM, REPEATS, VALUE, points, salt
 
 Hashes = NDArray[np.uint64]
 
@@ -31,42 +31,55 @@ _INSTRUCTS = re.compile(
 _ASKS = re.compile(r"[?？]\s*$")
 
 _BASE = 0x9E37_79B9_7F4A_7C15
-_POWERS = np.array([pow(_BASE, n, 1 << 64) for n in range(LONGEST + 2)], np.uint64)
-_INVERSES = np.array([pow(_BASE, -n, 1 << 64) for n in range(LONGEST + 2)], np.uint64)
-_OF_HEAD, _OF_BEGINNING = salt(1), salt(2)
-_NONE, _FIRST = np.empty(0, np.uint64), np.ones(1, np.bool_)
+# Of each place of a text with a blank before it: the first character is the one that is multiplied by 1.
+_POWERS = np.array([0, *(pow(_BASE, n, 1 << 64) for n in range(LONGEST + 8))], np.uint64)
+_INVERSES = np.array([pow(_BASE, -n, 1 << 64) for n in range(LONGEST + 8)], np.uint64)
+_NONE = np.empty(0, np.uint64)
+# Operands as arrays: numpy takes a third longer to look at a number.
+_BLANKS, _REPEATS, _NOTHING = (np.array(n, np.uint8) for n in (BLANK_BIT, REPEATS, 0))
+_OF_HEAD, _OF_BEGINNING = np.array(salt(1)), np.array(salt(2))
 
 
 def hashed(text: str) -> tuple[Hashes, int]:
     """(hashes, how many are of the whole text): with repetitions, those of head and beginning last."""
-    text = _cut(text)
-    if not text:
+    bits, values = _read(text, VALUE)
+    starts, ends = _tokens(bits)
+    count = len(ends) - 1
+    if not count:
         return _NONE, 0
-    kind, value, change = _read(text, VALUE)
-    running = np.zeros(len(value) + 1, np.uint64)
-    np.add.accumulate(value * _POWERS[: len(value)], out=running[1:])
-    starts, ends = _tokens(kind, change)
-    return _stretches(running[starts], running[ends], _INVERSES[starts], int(starts.searchsorted(HEAD)))
+    starts = starts[:-1]
+    np.multiply(values, _POWERS[: len(values)], values)
+    running = np.add.accumulate(values, 0, None, values)
+    ended, begun, inverse = running.take(ends), running.take(starts), _INVERSES.take(starts)
+    heads, body = min(int(starts.searchsorted(HEAD)), count), 2 * count - 1
+    found = np.empty(body + 2 * heads + BEGINNING, np.uint64)
+    one, two = found[:count], found[count : 2 * count]
+    np.multiply(np.subtract(ended[:-1], begun, one), inverse, one)
+    np.multiply(np.subtract(ended[1:], begun, two), inverse, two)
+    # What is written next takes the place of the last pair: its second half is what stands behind the text, or the head.
+    end = body + 2 * heads
+    both = found[: 2 * count].reshape(2, count)
+    np.multiply(both[:, :heads], _OF_HEAD, found[body:end].reshape(2, heads))
+    # A text begins where its sums do, at 0: nothing is to be taken off and nothing to be divided by.
+    begins = min(BEGINNING, count)
+    np.multiply(ended[:begins], _OF_BEGINNING, found[end - 1 : end - 1 + begins])
+    return found[: end - 1 + begins], body
 
 
 def spelled(text: str) -> list[str]:
     """What each of the hashes of a text stands for, in the same order: a tab marks the head, two the beginning."""
-    text = _cut(text)
-    if not text:
-        return []
-    kind, form, change = _read(text, FORM)
-    starts, ends = _tokens(kind, change)
-    plain = "".join(map(chr, form.tolist()))
-    count, in_head = len(starts), int(starts.searchsorted(HEAD))
-    one = [plain[a:b] for a, b in zip(starts, ends, strict=True)]
-    two = [plain[a:b] for a, b in zip(starts[:-1], ends[1:], strict=True)]
-    begun = [plain[starts[0] : b] for b in ends[:BEGINNING]] if count else []
+    bits, forms = _read(text, FORM)
+    starts, ends = ((at + 1).tolist() for at in _tokens(bits))
+    plain = "".join(map(chr, forms.tolist()))
+    one = [plain[a:b] for a, b in zip(starts[:-1], ends[:-1], strict=True)]
+    two = [plain[a:b] for a, b in zip(starts[:-2], ends[1:-1], strict=True)]
+    in_head = sum(a <= HEAD for a in starts[:-1])
     return [
         *one,
         *two,
         *(f"\t{t}" for t in one[:in_head]),
         *(f"\t{t}" for t in two[: max(in_head - 1, 0)]),
-        *(f"\t\t{t}" for t in begun),
+        *(f"\t\t{plain[starts[0] : b]}" for b in ends[:-1][:BEGINNING]),
     ]
 
 
@@ -77,44 +90,23 @@ def _cut(text: str) -> str:
     return text.strip()
 
 
-def _read(text: str, table: Hashes) -> tuple[NDArray[np.uint8], Hashes, NDArray[np.bool_]]:
-    """(kinds, values of a table, whether the kind changes behind it) of the characters, runs of blanks and digits as one."""
-    raw = points(text)
-    kind, value = KIND.take(raw, mode="clip"), table.take(raw, mode="clip")
-    change = kind[1:] != kind[:-1]
-    kept = change | (kind[1:] > DIGIT)
-    if kind[0] != BLANK and kept.all():
-        return kind, value, change
-    at = np.concatenate([kind[:1] != BLANK, kept]).nonzero()[0]
-    kind = kind.take(at)
-    return kind, value.take(at), kind[1:] != kind[:-1]
+def _read(text: str, table: Hashes) -> tuple[NDArray[np.uint8], Hashes]:
+    """(bits, values of a table) of the characters, runs of blanks and digits as one; between blanks, and with a mark behind."""
+    raw = points(f" {_cut(text)} . .")
+    bits = BITS.take(raw, mode="clip")
+    at = np.less(bits[1:] & bits[:-1], _REPEATS).nonzero()[0]  # the last of each run; without the last of all
+    return bits.take(at), table.take(raw.take(at), mode="clip")
 
 
-def _tokens(kind: NDArray[np.uint8], change: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """(starts, ends) of the tokens."""
-    edge = np.ones(len(kind) + 1, np.bool_)  # before each character, and behind the last
-    np.logical_or(change, kind[1:] >= CHINESE, out=edge[1:-1])
-    full = kind != BLANK
-    # A token ends where the next one starts or a blank does.
-    return (edge[:-1] & full).nonzero()[0], (edge[1:] & full).nonzero()[0] + 1
+def _tokens(bits: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(places before the tokens, places of their last characters), the mark behind the text last.
 
-
-def _stretches(begun: Hashes, ended: Hashes, inverse: Hashes, in_head: int) -> tuple[Hashes, int]:
-    """All features, from the running sums before and after each token."""
-    count = len(begun)
-    if not count:
-        return _NONE, 0
-    one = (ended - begun) * inverse
-    two = (ended[1:] - begun[:-1]) * inverse[:-1]
-    # A text begins where its sums do, at 0: nothing is to be taken off and nothing to be divided by.
-    parts = (
-        one,
-        two,
-        one[:in_head] * _OF_HEAD,
-        two[: max(in_head - 1, 0)] * _OF_HEAD,
-        ended[:BEGINNING] * _OF_BEGINNING,
-    )
-    return np.concatenate(parts), 2 * count - 1
+    A token goes on where neighbours have a bit in common, and neither begins nor ends at a blank.
+    """
+    before, behind = bits[:-1], bits[1:]
+    starts = np.equal((before | _BLANKS) & behind, _NOTHING).nonzero()[0]
+    ends = np.equal(before & (behind | _BLANKS), _NOTHING).nonzero()[0]
+    return starts, ends
 
 
 def arranged(text: str) -> str:

@@ -12,7 +12,7 @@ from scipy.special import expit, logsumexp, softmax
 from sklearn.linear_model import LogisticRegression
 
 from classifier.corpus import Row
-from classifier.model import Linear
+from classifier.linear import Linear
 from classifier.vocabulary import Document, Vocabulary, chosen
 
 FEATURES = 45_000

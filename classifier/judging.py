@@ -26,7 +26,7 @@ def document_of(model: Classifier, ask: str) -> Document:
 def logits_of(model: Classifier, documents: Sequence[Document]) -> Array:
     """(documents, tasks) log-odds before the temperature; NaN where nothing says anything."""
     linear = model.linear
-    found = [linear.scores(*linear.places(np.concatenate(d), len(d[0]))) for d in documents]
+    found = [linear.scores(*linear.places(np.concatenate(d))) for d in documents]
     return np.array([s or [np.nan] * len(model.tasks) for s in found]).reshape(len(found), len(model.tasks))
 
 

@@ -3,86 +3,33 @@
 import hashlib
 import io
 import json
-import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from classifier.ask import Ask
-from classifier.conversation import normalised, pooled
+from classifier.conversation import Probabilities, instructed, normalised, pooled
 from classifier.errors import ArtefactError
-from classifier.features import LONGEST, Hashes, arranged, hashed
+from classifier.features import Hashes, arranged, hashed
 from classifier.followup import is_follow_up
 from classifier.labels import packed
 from classifier.language import is_foreign, language_of
+from classifier.linear import Floats, Linear, Places, slots
 from classifier.spelling import Spelling, Words
 from classifier.verdict import GENERAL, Verdict, is_task
 
 ARTEFACT = Path(__file__).parent / "artefact"
 FILES = ("manifest.json", "model.npz")
 FORMAT = 2
-SLOTS = 19  # bits: a hash is looked up by its first ones; training keeps one feature per slot
 REMEMBERED = 2_048  # recent texts: a repeated prompt is a look-up
 REMEMBERED_LONGEST = 2_000  # characters: long texts would fill the memory, and seldom come again
+INSTRUCTIONS = 1_000  # system prompts, each of up to 2,000 characters
 RUNNERS_UP = 3
 TEMPERATURES = (0.01, 100)  # beyond, confidence is 1 or all alike whatever the prompt; training finds 0.2 to 5
 AGAIN = "train it again with `setpoint train`"
-
-Floats = NDArray[np.float32]
-
-
-class Linear:
-    """Weights by feature: `keys` (features,) hashes, `idf` and `evidence` (features,), `weights` (features, tasks), `bias`.
-
-    The first `of_body` features are of the whole text, the others of its head. `evidence` is 1 for a feature with a word in it: marks and single digits are no reason for a verdict.
-    """
-
-    def __init__(
-        self, keys: Hashes, idf: Floats, evidence: Floats, weights: Floats, bias: Floats, of_body: int
-    ) -> None:
-        self.keys, self.idf, self.evidence, self.weights, self.bias = keys, idf, evidence, weights, bias
-        self.of_body = of_body
-        # Place 0 is what is not known. A row holds all that a known feature adds: to each task, to the length, to the evidence.
-        self._keys = np.concatenate([np.zeros(1, np.uint64), keys])
-        rows = np.column_stack([weights * idf[:, None], idf * idf, evidence]).astype(np.float32)
-        nothing = np.zeros((1, rows.shape[1]), np.float32)
-        self._rows = np.ascontiguousarray(np.vstack([nothing, rows]))  # a verdict reads a few of them
-        self._slots = np.zeros(1 << SLOTS, np.int32)
-        self._slots[slots(keys)] = np.arange(1, len(keys) + 1)
-        # To keep each feature once: what is written last at its place stays.
-        self._last = np.zeros(len(keys) + 1, np.intp)
-        self._order = np.arange(4 * LONGEST)
-        self._ones = np.ones(4 * LONGEST, np.float32)
-        self._bias: list[float] = bias.tolist()
-
-    def with_evidence(self, evidence: Floats) -> "Linear":
-        """The same with another `evidence` (features,)."""
-        return Linear(self.keys, self.idf, evidence, self.weights, self.bias, self.of_body)
-
-    def places(self, hashes: Hashes, body: int) -> tuple[NDArray[np.intp], int]:
-        """(places, how many of them are of the body) of the known features, each once; place n is feature n - 1."""
-        places = self._slots.take(slots(hashes)).astype(np.intp)
-        known = (self._keys.take(places) == hashes).nonzero()[0]
-        places = places.take(known)
-        order = self._order[: len(places)]
-        self._last[places] = order
-        once = self._last.take(places) == order
-        of_body = int(np.count_nonzero(once[: known.searchsorted(body)]))
-        return places[once], of_body
-
-    def scores(self, places: NDArray[np.intp], of_body: int) -> list[float] | None:
-        """(tasks,) log-odds up to a constant: TF-IDF without counts, body and head each of length 1. None without evidence."""
-        rows = self._rows.take(places, axis=0)
-        *body, body_square, body_evidence = (self._ones[:of_body] @ rows[:of_body]).tolist()
-        *head, head_square, head_evidence = (self._ones[: len(rows) - of_body] @ rows[of_body:]).tolist()
-        if body_evidence + head_evidence < 1:
-            return None
-        to_body, to_head = _inverse_root(body_square), _inverse_root(head_square)
-        return [c + b * to_body + h * to_head for c, b, h in zip(self._bias, body, head, strict=True)]
 
 
 class Classifier:
@@ -98,7 +45,8 @@ class Classifier:
         self._numbers = range(len(self.tasks))
         self._scale = 1.0 / float(manifest["temperature"])
         self._threshold = float(manifest["threshold"])
-        self._seen: OrderedDict[str, list[float] | None] = OrderedDict()
+        self._seen: OrderedDict[str, Probabilities | None] = OrderedDict()
+        self._instructions: dict[str, Probabilities | None] = {}
 
     @classmethod
     def load(cls, folder: Path | None = None) -> "Classifier":
@@ -128,7 +76,7 @@ class Classifier:
         """The task of an ask, with what the conversation around it says."""
         p = own = self._remembered(ask.text, ask.language)
         if ask.system or ask.previous or ask.wants_json or ask.images:
-            system = self._remembered(ask.system, language_of(ask.system)) if ask.system else None
+            system = self._instructed(ask.system) if ask.system else None
             p = pooled(self.tasks, ask, own, system, self._before(ask) if ask.previous else None)
         if p is None:
             return Verdict(GENERAL, 0.0, (), "abstained")
@@ -139,23 +87,35 @@ class Classifier:
         alone = p is own or (own is not None and own[order[0]] == max(own))
         return Verdict(*ranked[0], ranked[1:], "model" if alone else "conversation")
 
-    def _before(self, ask: Ask) -> list[float] | None:
+    def _instructed(self, system: str) -> Probabilities | None:
+        """What a system prompt says: mostly one of a few, so it is worked out once."""
+        if system in self._instructions:
+            return self._instructions[system]
+        p = self._read(system, language_of(system))
+        if len(self._instructions) >= INSTRUCTIONS:
+            self._instructions.clear()
+        said = self._instructions[system] = None if p is None else instructed(self.tasks, p)
+        return said
+
+    def _before(self, ask: Ask) -> Probabilities | None:
         """What was asked before, by the latest ask that stands for itself."""
-        earlier = (self._remembered(text, language_of(text)) for text in ask.previous if not is_follow_up(text))
+        earlier = (self._remembered(text) for text in ask.previous if not is_follow_up(text))
         return next((p for p in earlier if p is not None and max(p) >= self._threshold), None)
 
-    def _remembered(self, text: str, language: str) -> list[float] | None:
-        if len(text) > REMEMBERED_LONGEST:
-            return self._read(text, language)
+    def _remembered(self, text: str, language: str = "") -> Probabilities | None:
+        """Probabilities of a text, whose language is found out where it is not told and is needed."""
         if text in self._seen:
             self._seen.move_to_end(text)
             return self._seen[text]
-        p = self._seen[text] = self._read(text, language)
+        p = self._read(text, language or language_of(text))
+        if len(text) > REMEMBERED_LONGEST:
+            return p
+        self._seen[text] = p
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
         return p
 
-    def _read(self, text: str, language: str) -> list[float] | None:
+    def _read(self, text: str, language: str) -> Probabilities | None:
         return None if is_foreign(text, language) else self.probabilities(text)
 
     def hashes(self, text: str) -> tuple[Hashes, int]:
@@ -164,9 +124,9 @@ class Classifier:
         mended = self._spelling.mended(text) if self._spelling else None
         return hashed(mended or text)
 
-    def places(self, text: str) -> tuple[NDArray[np.intp], int]:
+    def places(self, text: str) -> tuple[Places, int]:
         """(places of the known features, how many of them are of the whole text) of a text."""
-        return self.linear.places(*self.hashes(text))
+        return self.linear.places(self.hashes(text)[0])
 
     def features(self, ask: Ask) -> str:
         """What can be kept of an ask to learn from its correction: which known features it has, never its text. Of an ask
@@ -175,19 +135,10 @@ class Classifier:
         keys = self.linear.keys[places - 1]
         return packed(ask.language, keys[:of_body], keys[of_body:])
 
-    def probabilities(self, text: str) -> list[float] | None:
+    def probabilities(self, text: str) -> Probabilities | None:
         """(tasks,) calibrated probabilities of a text alone; None where nothing in it is known."""
         scores = self.linear.scores(*self.places(text))
         return None if scores is None else normalised(scores, self._scale)
-
-
-def slots(hashes: Hashes) -> NDArray[np.intp]:
-    """(hashes,) where each is looked up."""
-    return (hashes >> np.uint64(64 - SLOTS)).view(np.intp)
-
-
-def _inverse_root(square: float) -> float:
-    return 1.0 / math.sqrt(square) if square > 0 else 0.0
 
 
 def _check_pair(manifest: Any, model: bytes) -> None:

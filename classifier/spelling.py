@@ -16,6 +16,7 @@ _TABLE = _LETTERS.encode() + bytes(range(128, 256))  # of each byte of Latin-1
 _LOOKED_AT = 200  # characters: where an instruction mostly stands; each look-up of a word costs more than reading it
 _MOST = 8  # unknown words of a prompt: more are another language, or a listing
 _SHORT = 3
+REMEMBERED = 4_096  # words, of up to 200 characters
 FEWEST = 5_000  # words, to tell a slip from a word
 REAL = 2  # texts that a word must be in to be one that people write
 
@@ -37,29 +38,44 @@ class Spelling:
         for word in words.words[: words.targets]:
             for part in (word, *_without_one(word)):
                 self._near.setdefault(part, word)
+        self._slips: dict[str, str | None] = {}  # words met that are in no list, and what they are slips of
 
     def mended(self, text: str) -> str | None:
         """The text with its slips mended; None where there is nothing to mend, or little of it is English."""
         head = text[:_LOOKED_AT]
-        if 2 * len(head.encode("ascii", "ignore")) < len(head):
+        if not head.isascii() and 2 * len(head.encode("ascii", "ignore")) < len(head):
             return None  # Chinese, mostly
-        strange = _plain_words(head) - self._real
+        real = self._real
+        strange = {word for word in _plain_words(head) if word not in real}
         if not strange or len(strange) > _MOST:
             return None
-        slips = [(word, meant) for word in strange if _WORD.fullmatch(word) and (meant := self._meant(word))]
+        slips = [(word, meant) for word in strange if (meant := self._slip(word))]
         if not slips:
             return None
         head = head.lower()
-        for word, meant in slips:
+        # The longer first: a short one may stand in it. In an order of their own, or two processes would mend differently.
+        for word, meant in sorted(slips, key=lambda slip: (-len(slip[0]), slip[0])):
             head = head.replace(word, meant)
         return head + text[_LOOKED_AT:]
+
+    def _slip(self, word: str) -> str | None:
+        """Names and rare words come again too."""
+        if word in self._slips:
+            return self._slips[word]
+        if len(self._slips) >= REMEMBERED:
+            self._slips.clear()
+        meant = self._slips[word] = self._meant(word) if _WORD.fullmatch(word) else None
+        return meant
 
     def _meant(self, word: str) -> str | None:
         """Three letters may be a word of four that lacks one, or of three with two exchanged: the rest is too many words."""
         near = self._near.get(word)
         if near:
             return near
-        others = (n for part in _without_one(word) if (n := self._near.get(part)))
+        parts = _without_one(word)
+        if self._near.keys().isdisjoint(parts):  # mostly
+            return None
+        others = (n for part in parts if (n := self._near.get(part)))
         return next((n for n in others if len(word) > _SHORT or sorted(n) == sorted(word)), None)
 
 
@@ -86,9 +102,9 @@ def _words(text: str) -> set[str]:
     return set("".join(_LETTERS[ord(c)] if c < "\x80" else " " for c in text).split())
 
 
-def _plain_words(text: str) -> set[str]:
+def _plain_words(text: str) -> list[str]:
     """As `_words`, in a tenth of the time, but that a word with an accent stays whole: it is none of these."""
-    return set(text.encode("latin-1", "replace").translate(_TABLE).decode("latin-1").split())
+    return text.encode("latin-1", "replace").translate(_TABLE).decode("latin-1").split()
 
 
 def _without_one(word: str) -> list[str]:

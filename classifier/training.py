@@ -24,7 +24,8 @@ from classifier.errors import CorpusError, OutError
 from classifier.evaluation import Scores, confusion, score
 from classifier.fitting import fit
 from classifier.judging import document_of, is_known, logits_of, verdicts
-from classifier.model import FORMAT, Classifier, Linear
+from classifier.linear import Linear
+from classifier.model import FORMAT, Classifier
 from classifier.spelling import Words, counted
 from classifier.tasks import FOLDER, load_tasks
 from classifier.vocabulary import Document, document, evident, names

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
 
 from classifier.features import Hashes, arranged, hashed, spelled
-from classifier.model import slots
+from classifier.linear import slots
 
 HEAD_WEIGHT = 1.5  # how much longer the head's features are than the whole text's
 FEWEST = 2  # documents that a feature must be in

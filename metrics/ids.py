@@ -37,6 +37,6 @@ def _first_digits(high: int) -> str:
 def decision_time(decision: str) -> float | None:
     """When the id was made, in unix seconds (to the millisecond); None for an id that is not ours."""
     stamp = decision[len(_PREFIX) : len(_PREFIX) + _TIME]
-    if not decision.startswith(_PREFIX) or len(stamp) < _TIME or not all(c in _DIGITS for c in stamp):
+    if not decision.startswith(_PREFIX) or len(stamp) < _TIME or stamp.strip(_DIGITS):
         return None
     return int(stamp, 36) / 1000

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from classifier.ask import Ask, read_messages
-from classifier.conversation import pooled
+from classifier.conversation import instructed, pooled
 from classifier.corpus import VALIDATION
 from classifier.marking import evaluate
 from classifier.model import Classifier
@@ -17,7 +17,8 @@ TRANSLATES = (0.02, 0.02, 0.02, 0.94)
 
 def best(**given: Any) -> str:
     own = given.pop("own", UNSURE)
-    p = pooled(TASKS, Ask("x" * 20, **given.pop("ask", {})), own, given.get("system"), given.get("before"))
+    system = instructed(TASKS, given["system"]) if "system" in given else None
+    p = pooled(TASKS, Ask("x" * 20, **given.pop("ask", {})), own, system, given.get("before"))
     assert p is not None
     assert sum(p) == pytest.approx(1.0)
     return TASKS[p.index(max(p))]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from classifier.ask import read_messages, read_text
 from classifier.errors import ArtefactError
 from classifier.keywords import Keywords
-from classifier.model import ARTEFACT, FILES, Classifier, Linear
+from classifier.linear import Linear
+from classifier.model import ARTEFACT, FILES, INSTRUCTIONS, REMEMBERED, Classifier
 from classifier.verdict import GENERAL
 
 EVERYDAY = [
@@ -255,9 +256,29 @@ def test_a_manifest_nested_without_end_says_so(tmp_path: Path) -> None:
         Classifier.load(tmp_path)
 
 
-def test_the_rows_of_a_model_lie_together_in_memory_however_its_weights_were_kept() -> None:
-    """Each verdict takes a few dozen rows: column by column that is six times as slow."""
+def test_the_rows_of_a_model_are_lines_of_the_processors_cache_however_its_weights_were_kept() -> None:
+    """Each verdict takes a hundred rows: column by column that is six times as slow."""
     one = np.ones(3, np.float32)
     weights = np.asfortranarray(np.ones((3, 2), np.float32))
-    linear = Linear(np.arange(3, dtype=np.uint64) << np.uint64(60), one, one, weights, one[:2], 2)
+    linear = Linear(np.arange(1, 4, dtype=np.uint64) << np.uint64(60), one, one, weights, one[:2], 2)
     assert linear._rows.flags.c_contiguous
+    assert {64} == {linear._rows.strides[0], 64 + linear._rows.ctypes.data % 64}
+    assert linear.scores(*linear.places(linear.keys)) == pytest.approx([1 + 2 / 2**0.5 + 1] * 2)
+
+
+def test_each_known_feature_counts_once_and_those_of_the_head_apart() -> None:
+    linear = SHIPPED.linear
+    body, head = linear.keys[[5, 3]], linear.keys[[linear.of_body + 7]]
+    unknown = np.array([1, int(body[0]) ^ 1], np.uint64)  # the last where a known one is looked up
+    places, of_body = linear.places(np.concatenate([body, unknown, body, head, head, unknown]))
+    assert (places.tolist(), of_body) == ([4, 6, linear.of_body + 8], 2)
+    assert linear.places(unknown)[0].tolist() == []
+
+
+def test_prompts_and_system_prompts_are_remembered_up_to_a_number() -> None:
+    model = Classifier.load()
+    for n in range(REMEMBERED + 100):
+        system = {"role": "system", "content": f"You translate. {n}"}
+        said = model.classify(read_messages([system, {"role": "user", "content": f"A mill at the river {n}"}]))
+    assert (len(model._seen), len(model._instructions) <= INSTRUCTIONS) == (REMEMBERED, True)
+    assert model.classify(read_messages([system, {"role": "user", "content": f"A mill at the river {n}"}])) == said
