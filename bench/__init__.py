@@ -1,6 +1,6 @@
 """Benches: the script behind every published number, and what they share: programs on one core, what these cost, tables.
 
-Each module runs by itself: `python -m bench.throughput`.
+Each module runs by itself: `python -m bench.speed`.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,9 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(
-    name: str, command: Sequence[str], core: int, folder: Path, env: Mapping[str, str]
+    name: str, command: Sequence[str], core: int | Collection[int], folder: Path, env: Mapping[str, str]
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """A program, and all that it starts, on one core; ended with everything that it started.
+    """A program, and all that it starts, on one core or some; ended with everything that it started.
 
     Its output goes to `folder/log`. Of our environment it gets only what programs need: no keys, no settings.
     """
@@ -53,7 +53,7 @@ def running(
             cwd=folder,
             env={**kept, "HOME": str(folder), **env},
             start_new_session=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+            preexec_fn=lambda: os.sched_setaffinity(0, {core} if isinstance(core, int) else core),
         )
     try:
         yield process

@@ -6,9 +6,9 @@ import subprocess
 import sys
 import time
 
-# Throughput goes first: it wants a quiet machine.
+# Speed goes first: it wants a quiet machine.
 BENCHES = (
-    "throughput", "classifier", "robustness", "user_tasks", "learning", "learning.pooled", "learning.two", "learning.cost",
+    "speed.throughput", "classifier", "robustness", "user_tasks", "learning", "learning.pooled", "learning.two", "learning.cost",
     "learning.http", "learning.exactly_once", "learning.faults", "learning.rate",
 )  # fmt: skip
 

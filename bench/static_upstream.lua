@@ -5,6 +5,7 @@ local requests, count, number = {}, 0, 0
 
 function init(args)
   wrk.headers["Content-Type"] = "application/json"
+  wrk.headers["Authorization"] = "Bearer sk-bench"
   for body in io.lines(args[1]) do
     local whole = wrk.format("POST", nil, nil, body)
     local from, to = whole:find(DIGITS, 1, true)

@@ -1,4 +1,4 @@
-"""The far side of the throughput bench, on a core of its own: a static upstream, and the load that reaches it.
+"""The far side of the speed benches, on a core of its own: a static upstream, and the load that reaches it.
 
 nginx and wrk where they are installed; otherwise small stand-ins written here, which are slower: the bench measures them
 too and says when they, and not a gateway, would be what is measured.
@@ -21,6 +21,7 @@ from bench import BenchError
 CONTENT = "A static answer: the same for every prompt, so that only the gateway in between is measured."
 SCRIPT = Path(__file__).with_suffix(".lua")
 BODIES = Path(__file__).with_name("static_upstream_bodies.jsonl")  # requests of 1 KB, of several tasks
+KEY = "sk-bench"  # what every client sends, and static_upstream.lua
 DIGITS = "0000000000"  # in every body; the load replaces them by a number
 
 ANSWER = json.dumps(
@@ -47,11 +48,12 @@ daemon off;
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log {folder}/nginx.log error;
-events {{ worker_connections 1024; }}
+events {{ worker_connections 16384; }}
 http {{
   access_log off;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  client_max_body_size 32m;
   keepalive_timeout 1h;
   keepalive_requests 1000000000;
   server {{
@@ -92,11 +94,11 @@ def described() -> str:
     return f"{'nginx' if shutil.which('nginx') else 'asyncio stand-in'}, {'wrk' if shutil.which('wrk') else 'asyncio load'}"
 
 
-def load(url: str, connections: int, seconds: int, first: int, core: int) -> Load:
+def load(url: str, connections: int, seconds: int, first: int, core: int, bodies: Path = BODIES) -> Load:
     """Keep `connections` requests in flight for some seconds. Raises BenchError when the load could not run."""
     own = [sys.executable, "-m", "bench.static_upstream", "load", url, str(connections), str(seconds)]
     wrk = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--timeout", "30s", "-s", str(SCRIPT), url, "--"]
-    command = [*(wrk if shutil.which("wrk") else own), str(BODIES), str(first)]
+    command = [*(wrk if shutil.which("wrk") else own), str(bodies), str(first)]
     done = subprocess.run(
         command,
         capture_output=True,
@@ -110,7 +112,8 @@ def load(url: str, connections: int, seconds: int, first: int, core: int) -> Loa
     return Load(**json.loads(done.stdout.strip().splitlines()[-1]))
 
 
-def _length(head: bytes) -> int:
+def length_of(head: bytes) -> int:
+    """The Content-Length that a head names; 0 where it names none."""
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
@@ -130,7 +133,7 @@ class _Messages(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
-            whole = end + 4 + _length(self._buffer[:end])
+            whole = end + 4 + length_of(self._buffer[:end])
             if len(self._buffer) < whole:
                 return
             head, self._buffer = self._buffer[:end], self._buffer[whole:]
@@ -155,7 +158,10 @@ class _Client(_Messages):
 
     def __init__(self, url: str, bodies: list[str], numbers: Iterable[int]) -> None:
         address, _, path = url.removeprefix("http://").partition("/")
-        self._head = f"POST /{path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: "
+        self._head = (
+            f"POST /{path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n"
+            f"Authorization: Bearer {KEY}\r\nContent-Length: "
+        )
         self._bodies, self._numbers = bodies, iter(numbers)
         self.seconds: list[float] = []
         self.errors = 0

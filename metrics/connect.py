@@ -11,6 +11,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 from metrics.errors import StoreError
+from metrics.packing import packing
 
 _SCHEMES = "redis://, rediss://, unix://, redis+sentinel://host:port,host:port/service, redis+cluster://host:port"
 Client = Redis | RedisCluster
@@ -75,7 +76,7 @@ def connect(url: str, timeout: float = 0.5) -> Connection:
         if scheme in ("redis+cluster", "rediss+cluster"):
             client = RedisCluster.from_url(f"{scheme.removesuffix('+cluster')}://{rest}", **options)
         elif scheme in ("redis", "rediss", "unix") and rest:
-            client = Redis.from_url(url, **options)
+            client = packing(Redis.from_url(url, **options))
         else:
             raise StoreError(f"store: {scheme or url[:32]!r} is no kind of store (allowed: {_SCHEMES})")
     except (ValueError, TypeError) as error:

@@ -116,11 +116,11 @@ class Credits(Door):
         record, task = grant.decision, str(grant.value)
         self._script(pipe, scripts.LABEL, (keys.LABELS,), (f"{record.task}|{task}", _LABELS))
         if record.features is not None:
-            self._keep(pipe, record, task, record.features, replace=True)
+            self._keep(pipe, record.id, record.at, records.pack_label(task, record.features), replace=True)
 
-    def _keep(self, pipe: Any, record: DecisionRecord, task: str, features: str, *, replace: bool) -> None:
-        args = (record.id, records.pack_label(task, features), _CORRECTIONS, CORRECTED * keys.DAY, int(replace))
-        self._script(pipe, scripts.KEEP, (keys.corrections(int(record.at) // keys.DAY),), args)
+    def _keep(self, pipe: Any, decision: str, at: float, label: str, *, replace: bool) -> None:
+        args = (decision, label, _CORRECTIONS, CORRECTED * keys.DAY, int(replace))
+        self._script(pipe, scripts.KEEP, (keys.corrections(int(at) // keys.DAY),), args)
 
     @staticmethod
     def _progress(pipe: Any, writer: str, number: int) -> None:

@@ -1,12 +1,24 @@
 """Decisions in the store: kept for as long as feedback may come, found by decision id or completion id."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from metrics import keys, records
+from metrics import keys, records, scripts
 from metrics.door import Door
 from metrics.episodes import MOST
 from metrics.outcome import DecisionRecord
+
+# A decision as it is written: id, time, JSON, completion id; its JSON for the stream, where it learns; the key of its session; and
+# what its ask was declared to be, with its features. A plain tuple: there are many, and garbage collection does not look at those.
+Line = tuple[str, float, str, str | None, str | None, str | None, str | None]
+
+
+def line(record: DecisionRecord, completion: str | None, shown: Iterable[tuple[str, float]] | None = None) -> Line:
+    """A decision to be written, with the upstream's completion id; `shown` as for `records.pack`."""
+    session = None if record.session is None else keys.session(record.tenant, record.session)
+    label = None if not record.declared or record.features is None else records.pack_label(record.task, record.features)
+    bare = records.pack(record, shown, bare=True) if record.learns else None
+    return record.id, record.at, records.pack(record, shown), completion, bare, session, label
 
 
 class Decisions(Door):
@@ -43,20 +55,25 @@ class Decisions(Door):
                 self.corrupt += 1
         return out
 
-    def _put_decisions(self, pipe: Any, decisions: Sequence[tuple[DecisionRecord, str | None]]) -> None:
-        hashes: dict[str, dict[str, str]] = {}
-        sessions: dict[str, dict[str, float]] = {}
-        for record, completion in decisions:
-            hashes.setdefault(keys.decisions(record.id, record.at), {})[record.id] = records.pack(record)
-            if completion:
-                hashes.setdefault(keys.completions(completion, int(record.at) // keys.DAY), {})[completion] = record.id
-            if record.session is not None:
-                named = record.id if record.learns else "-"  # so that a session is known that learns nothing
-                sessions.setdefault(keys.session(record.tenant, record.session), {})[named] = record.at
-        for key, mapping in hashes.items():
-            pipe.hset(key, mapping=mapping)
-            pipe.expire(key, int(self.window) + (keys.DAY if ":completions:" in key else keys.BUCKET))
+    def _put_decisions(self, pipe: Any, decisions: Sequence[Line]) -> None:
+        hashes: dict[str, list[str]] = {}
+        sessions: dict[str, list[float | str]] = {}
+        for decision, at, text, _, bare, session, _ in decisions:
+            hashes.setdefault(keys.decisions(decision, at), []).extend((decision, text))
+            if session is not None:  # "-", so that a session is known that learns nothing
+                sessions.setdefault(session, []).extend((at, "-" if bare is None else decision))
+        self._put_hashes(pipe, hashes, keys.BUCKET)
         for key, times in sessions.items():
-            pipe.zadd(key, times)
-            pipe.zremrangebyrank(key, 0, -MOST - 1)
-            pipe.expire(key, int(self.window))
+            self._script(pipe, scripts.SESSION, (key,), (-MOST - 1, int(self.window), *times))
+
+    def _put_completions(self, pipe: Any, decisions: Sequence[Line]) -> None:
+        shards: dict[str, list[str]] = {}
+        for decision, at, _, completion, *_ in decisions:
+            if completion:
+                shards.setdefault(keys.completions(completion, int(at) // keys.DAY), []).extend((completion, decision))
+        self._put_hashes(pipe, shards, keys.DAY)
+
+    def _put_hashes(self, pipe: Any, hashes: Mapping[str, list[str]], life: int) -> None:
+        for key, pairs in hashes.items():
+            pipe.hset(key, items=pairs)
+            pipe.expire(key, int(self.window) + life)

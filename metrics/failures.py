@@ -6,8 +6,6 @@ time, an outage comes to nothing on average, and an arm that makes the upstream 
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable
-from typing import NamedTuple
 
 from metrics.outcome import Outcome
 
@@ -17,11 +15,8 @@ _OLD = 600.0  # seconds after which one says nothing about now
 _LIMIT = 1_000  # models
 
 
-class _Met(NamedTuple):
-    at: float
-    arm: object
-    failed: bool
-    compared: bool
+# When, by which arm, whether it failed, and whether it was compared.
+_Met = tuple[float, object, bool, bool]
 
 
 class Failures:
@@ -38,21 +33,29 @@ class Failures:
             return None
         record = outcome.decision
         model, arm = (record.upstream, record.model), (record.cell, record.arm)
-        met = self._met.setdefault(model, deque(maxlen=RECENT))
-        self._met.move_to_end(model)
-        if len(self._met) > _LIMIT:
-            self._met.popitem(last=False)
-        others = _fresh(met, arm, record.at - _OLD)
-        met.append(_Met(record.at, arm, outcome.failed, bool(others)))
-        return outcome.failed - sum(others) / len(others) if others else None
+        met = self._met.get(model)
+        if met is None:
+            met = self._met[model] = deque(maxlen=RECENT)
+            if len(self._met) > _LIMIT:
+                self._met.popitem(last=False)
+        else:
+            self._met.move_to_end(model)
+        others, failures = _fresh(met, arm, record.at - _OLD)
+        met.append((record.at, arm, outcome.failed, others > 0))
+        return outcome.failed - failures / others if others else None
 
 
-def _fresh(met: Iterable["_Met"], arm: object, since: float) -> list[bool]:
-    """How the others ended that came after the last comparison of an arm."""
-    found = []
-    for one in reversed(tuple(met)):
-        if one.at < since or (one.arm == arm and one.compared):
+def _fresh(met: deque[_Met], arm: object, since: float) -> tuple[int, int]:
+    """How many others came after the last comparison of an arm, and how many of them failed."""
+    others = failures = 0
+    if met and met[-1][1] == arm:  # which was compared, or found nobody: the usual case, and a long way back
+        return 0, 0
+    for at, by, failed, compared in reversed(met):
+        if at < since:
             break
-        if one.arm != arm:
-            found.append(one.failed)
-    return found
+        if by != arm:
+            others += 1
+            failures += failed
+        elif compared:
+            break
+    return others, failures

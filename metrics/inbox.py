@@ -3,33 +3,38 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import replace
+from time import perf_counter
 
 from metrics import observed
+from metrics.earnings import Earnings
 from metrics.failures import WEIGHT, Failures
 from metrics.instruments import Instruments
 from metrics.outbox import Outbox, Recent
 from metrics.outcome import DecisionRecord, Outcome
+from metrics.records import pack
 from metrics.signals import CONTROLS
-from metrics.tally import correction, reward
+from metrics.tally import correction
 
 _log = logging.getLogger(__name__)
 
-_SLICE = 10  # outcomes looked at before requests get their turn: about 1 ms at 1,600 characters each
+_SLICE = 0.001  # seconds of looking, after which requests get their turn
+_ARMS = 50  # whose rewards are passed on in one go: another half of a millisecond
 _LIMIT = 5_000  # outcomes with their texts
+_HELD = frozenset(CONTROLS)
 
 
 class Inbox:
-    """Answered requests with their texts, until they are looked at; decisions are known for feedback at once."""
+    """Requests that ended, with the texts of their answers, until they are looked at; decisions are known for feedback at once."""
 
     def __init__(self, instruments: Instruments, outbox: Outbox, recent: Recent) -> None:
         self._instruments = instruments
         self._outbox = outbox
         self._recent = recent
         self._outcomes: deque[Outcome] = deque()
-        self._waiting: dict[str, Outcome] = {}  # the same by decision id
+        self._waiting: dict[str, Outcome] = {}  # those of them that were answered, by decision id and completion id
         self._reviewed: deque[tuple[DecisionRecord, str | None]] = deque(maxlen=_LIMIT)
+        self._earnings = Earnings()
         self._repeats = observed.Repeats()
         self._failures = Failures()
 
@@ -39,67 +44,78 @@ class Inbox:
     def take(self, outcome: Outcome) -> None:
         """Takes a request that has ended. Of one that was not answered nothing is learned but that; of too many, the oldest is
         looked at now."""
-        self._failing(outcome)
-        if outcome.result != "ok":
+        if outcome.result == "ok":
+            self._waiting[outcome.decision.id] = outcome
+            if outcome.completion:
+                self._waiting[outcome.completion] = outcome
+        elif outcome.failed is None:
             return
-        self._recent.remember(outcome.decision, outcome.completion)
         self._outcomes.append(outcome)
-        self._waiting[outcome.decision.id] = outcome
         if len(self._outcomes) > _LIMIT:
             self._look(self._outcomes.popleft())
+            self._earnings.pass_on(self._outbox, self._instruments)
 
-    def looked_at(self, record: DecisionRecord) -> DecisionRecord:
-        """A decision with what its answer shows, also while that waits."""
-        outcome = self._waiting.get(record.id)
-        if record.observed is not None or outcome is None:
-            return record
-        return replace(record, observed=_controls(observed.rewards(observed.observe(outcome))))
+    def get(self, either: str) -> DecisionRecord | None:
+        """A decision of this process by decision id or completion id, with what its answer shows, also while that waits."""
+        outcome = self._waiting.get(either)
+        if outcome is None:
+            return self._recent.get(either)
+        return replace(outcome.decision, observed=_shown(observed.rewards(observed.observe(outcome))))
 
     def reviewed(self, record: DecisionRecord, completion: str | None, *, write: bool) -> None:
         """Takes a decision again, now with what the classifiers said of it."""
+        waiting = self._waiting.get(record.id)
+        if waiting is not None:
+            waiting.decision = replace(record, observed=None)
+            return
         known = self._recent.get(record.id)
         record = replace(record, observed=known.observed if known else None)
-        self._recent.remember(record, completion)
+        self._recent.remember(record.id, pack(record), completion)
         if write:
             self._reviewed.append((record, completion))
 
     async def look(self) -> None:
         """Looks at all that wait, and lets requests have their turn in between."""
-        while self._outcomes:
-            for _ in range(min(_SLICE, len(self._outcomes))):
-                try:
-                    self._look(self._outcomes.popleft())
-                except Exception:  # one odd answer must not cost the others
-                    _log.exception("metrics: looking at an answer failed; requests are not affected")
-                    self._instruments.learning_failed()
-            await asyncio.sleep(0)
+        try:
+            while self._outcomes:
+                self._look_for(_SLICE)
+                if len(self._earnings) > _ARMS:
+                    self._earnings.pass_on(self._outbox, self._instruments)
+                await asyncio.sleep(0)
+        finally:
+            self._earnings.pass_on(self._outbox, self._instruments)
         while self._reviewed:  # after the outcomes that they are about, which they replace
             record, completion = self._reviewed.popleft()
-            self._outbox.decision(self._recent.get(record.id) or record, completion)
+            self._outbox.decision(record, completion)
+
+    def _look_for(self, seconds: float) -> None:
+        until, outcomes = perf_counter() + seconds, self._outcomes
+        while outcomes:
+            try:
+                self._look(outcomes.popleft())
+            except Exception:  # one odd answer must not cost the others
+                _log.exception("metrics: looking at an answer failed; requests are not affected")
+                self._instruments.learning_failed()
+            if perf_counter() > until:
+                return
 
     def _look(self, outcome: Outcome) -> None:
-        self._waiting.pop(outcome.decision.id, None)
+        record, failed = outcome.decision, self._failures.excess(outcome)
+        if failed is not None:
+            self._earnings.add(record, observed.rewards({"failed": failed}), WEIGHT)
+        if outcome.result != "ok":
+            return
+        self._waiting.pop(record.id, None)
+        if outcome.completion:
+            self._waiting.pop(outcome.completion, None)
         seen = observed.observe(outcome)
         earned = observed.rewards(seen)
-        record = replace(self._recent.get(outcome.decision.id) or outcome.decision, observed=_controls(earned))
-        self._recent.remember(record, outcome.completion)
-        self._outbox.decision(record, outcome.completion)
+        text = self._outbox.decision(record, outcome.completion, _shown(earned))
+        self._recent.remember(record.id, text, outcome.completion)
         self._instruments.observed(record, seen)
-        self._regenerated(self._repeats.previous(outcome))
-        if record.cell is None or record.arm is None or not record.effective:
-            return
-        for signal, value in earned.items():
-            self._outbox.add(*reward(record.cell, record.arm, signal, record.at, value))
-            if signal != "regenerate":  # may be taken back, which a summary cannot
-                self._instruments.rewarded(record, signal, value)
-
-    def _failing(self, outcome: Outcome) -> None:
-        record, excess = outcome.decision, self._failures.excess(outcome)
-        if excess is None or record.cell is None or record.arm is None or not record.effective:
-            return
-        for signal, value in observed.rewards({"failed": excess}).items():
-            self._outbox.add(*reward(record.cell, record.arm, signal, record.at, value, WEIGHT))
-            self._instruments.rewarded(record, signal, value)
+        if "regenerate" in seen:
+            self._regenerated(self._repeats.previous(outcome))
+        self._earnings.add(record, earned)
 
     def _regenerated(self, before: DecisionRecord | None) -> None:
         if before is None:
@@ -110,10 +126,10 @@ class Inbox:
         self._outbox.add(*correction(before.cell, before.arm, "regenerate", before.at, 1.0, 0.0))
         known = self._recent.get(before.id)
         if known is not None and known.observed is not None:
-            known = replace(known, observed=tuple((s, 0.0 if s == "regenerate" else x) for s, x in known.observed))
-            self._recent.remember(known, None)
-            self._outbox.decision(known, None)
+            shown = tuple((s, 0.0 if s == "regenerate" else x) for s, x in known.observed)
+            self._recent.remember(known.id, self._outbox.decision(known, None, shown), None)
 
 
-def _controls(earned: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
-    return tuple((signal, value) for signal, value in earned.items() if signal in CONTROLS)
+def _shown(earned: dict[str, float]) -> tuple[tuple[str, float], ...]:
+    """What of it is held against explicit ratings."""
+    return tuple([pair for pair in earned.items() if pair[0] in _HELD])

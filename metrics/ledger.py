@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 _INTERVAL = 0.5  # seconds between flushes
 _PATIENCE = 0.05  # seconds that a feedback request waits for the store
 _EACH = 0.0005  # and for long lists, so much an item
+_RECENT = 20_000  # ids of the latest decisions: what is older is in the store
 _LAST = 2.0  # seconds for the flush at the end
 _CLAIMS = 100  # feedback items in one round trip: requests get their turn in between
 
@@ -63,15 +64,14 @@ class Ledger:
         self._shed = 0
         self._outbox = Outbox(f"{os.getpid()}-{base36(int.from_bytes(os.urandom(8), 'big'))}", limit, self._drop)
         self._queue = Queue(feedback_limit, self._drop)
-        recent = Recent(limit)
-        self._inbox = Inbox(instruments, self._outbox, recent)
+        self._inbox = Inbox(instruments, self._outbox, Recent(min(limit, _RECENT)))
         self._lock = asyncio.Lock()
         self._statistics: Mapping[str, CellStatistics] = {}
         self.paused: Pause | None = None  # the kill switch as it was last read
         self._health = Health(instruments, steady)
         self._checked = False  # whether the layout of the store that we are connected to is ours
         self._corrupt = 0
-        self.settling = Settling(store, instruments, self._outbox, self._inbox, recent, clock, steady, self._resend)
+        self.settling = Settling(store, instruments, self._outbox, self._inbox, clock, steady, self._resend)
 
     @property
     def state(self) -> StoreState:
@@ -187,6 +187,7 @@ class Ledger:
     async def _tick(self) -> None:
         try:
             await self._inbox.look()
+            self._instruments.fold()
             if not self._health.open:
                 async with self._lock:
                     await self._flush()

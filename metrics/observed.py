@@ -2,21 +2,25 @@
 
 import re
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import orjson
 
 from metrics.outcome import DecisionRecord, Outcome
+from metrics.records import pack, unpack
 from metrics.signals import SIGNALS, Raw
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _UNITS = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
-_WORDS = re.compile(r"\w+", re.ASCII)
+# Of ASCII: words in lower case, and blanks. Splitting bytes takes a quarter of what an expression does.
+_WORDS = bytes(ord(c.lower()) if (c := chr(i)) == "_" or c.isalnum() else 32 for i in range(128)) + bytes(128)
 _TAIL = 4_000  # characters: loops are at the end, and the cost of looking stays bounded
 _ENOUGH = 50  # units below which repeated 4-grams say nothing
 _LOOP = 24  # units that a loop must cover, so that "no, no, no" is none
 _TOOLS = frozenset({"tool_calls", "function_call", "tool_use"})
 _CUT = frozenset({"length", "max_tokens", "max_output_tokens"})
 
+_NORMALISE = {name: row.normalise for name, row in SIGNALS.items()}
 _REFUSAL = re.compile(
     r"\b(?:i(?:'m| am) (?:really |very |so )?(?:sorry|afraid),? (?:but )?(?:i|that|this)\b.{0,40}?"
     r"\b(?:can(?:'t|not| not)|won't|unable|not able)"
@@ -30,6 +34,8 @@ _REFUSAL = re.compile(
     r"|(?:抱歉|對不起|很遺憾)[，,。！!\s].{0,20}?(?:無法|不能)",
     re.IGNORECASE | re.DOTALL,
 )
+# Each way to refuse has one of these in it: most answers have none, and looking for them is ten times as fast.
+_HINTS = ("n't", "cannot", " not", "not able", "unable", "decl", "无法", "不能", "办法", "無法")
 
 
 def json_valid(outcome: Outcome) -> bool | None:
@@ -43,7 +49,7 @@ def json_valid(outcome: Outcome) -> bool | None:
     return True
 
 
-def _loops(units: list[str]) -> bool:
+def _loops(units: Sequence[str] | Sequence[bytes]) -> bool:
     """Whether the text ends in three or more copies of the same thing."""
     last = units[-1]
     for period in range(1, len(units) // 3 + 1):
@@ -64,19 +70,25 @@ def repetition(text: str) -> float | None:
     """
     if len(text) < _ENOUGH:
         return None
-    tail = text[-_TAIL:].lower()
-    units = (_WORDS if tail.isascii() else _UNITS).findall(tail)  # half the time for most answers
+    tail = text[-_TAIL:]
+    units: Sequence[str] | Sequence[bytes]
+    units = tail.encode().translate(_WORDS).split() if tail.isascii() else _UNITS.findall(tail.lower())
     if len(units) < _ENOUGH:
         return None
-    grams = list(zip(units, units[1:], units[2:], units[3:], strict=False))
-    ratio = 1 - len(set(grams)) / len(grams)
+    ratio = 1 - len(set(zip(units, units[1:], units[2:], units[3:], strict=False))) / (len(units) - 3)
     return max(ratio, 0.5) if _loops(units) else ratio
 
 
 def refusal(text: str) -> bool | None:
     """Whether the answer opens (200 characters) with a refusal; None for no text."""
     opening = text[:200].replace("\u2019", "'")
-    return bool(_REFUSAL.search(opening)) if opening.strip() else None
+    if not opening or opening.isspace():
+        return None
+    low = opening.lower()
+    for hint in _HINTS:
+        if hint in low:
+            return _REFUSAL.search(opening) is not None
+    return False
 
 
 def truncated(outcome: Outcome) -> bool | None:
@@ -90,24 +102,28 @@ def observe(outcome: Outcome) -> dict[str, Raw]:
     """Raw values of all signals that this outcome shows, by name. Failures of the system show none."""
     if outcome.result != "ok":
         return {}
-    traceable = outcome.decision.session is not None and outcome.prompt is not None
-    seen: dict[str, Raw | None] = {
-        "json_valid": json_valid(outcome),
-        "repetition": repetition(outcome.text),
-        "truncated": truncated(outcome),
-        "regenerate": False if traceable else None,
-        "refusal": refusal(outcome.text),
-        "latency": outcome.seconds,
-        "ttft": outcome.ttft,
-        "cost": outcome.cost_usd,
-    }
-    return {name: value for name, value in seen.items() if value is not None}
+    text, seen = outcome.text, dict[str, Raw]()
+    if (valid := json_valid(outcome)) is not None:
+        seen["json_valid"] = valid
+    if (ratio := repetition(text)) is not None:
+        seen["repetition"] = ratio
+    if (cut := truncated(outcome)) is not None:
+        seen["truncated"] = cut
+    if outcome.prompt is not None and outcome.decision.session is not None:
+        seen["regenerate"] = False
+    if (refused := refusal(text)) is not None:
+        seen["refusal"] = refused
+    seen["latency"] = outcome.seconds
+    if outcome.ttft is not None:
+        seen["ttft"] = outcome.ttft
+    if outcome.cost_usd is not None:
+        seen["cost"] = outcome.cost_usd
+    return seen
 
 
 def rewards(raw: dict[str, Raw]) -> dict[str, float]:
     """The same as rewards in [0, 1]; what is no number is left out."""
-    out = {name: SIGNALS[name].normalise(value) for name, value in raw.items()}
-    return {name: value for name, value in out.items() if value is not None}
+    return {name: number for name, value in raw.items() if (number := _NORMALISE[name](value)) is not None}
 
 
 class Repeats:
@@ -115,7 +131,8 @@ class Repeats:
 
     def __init__(self, limit: int = 10_000) -> None:
         self._limit = limit
-        self._last: OrderedDict[tuple[str, str, str], DecisionRecord] = OrderedDict()
+        # The last decision's id and record: strings, because there are many, and garbage collection would look at objects.
+        self._last: OrderedDict[tuple[str, str, str], tuple[str, str]] = OrderedDict()
 
     def previous(self, outcome: Outcome) -> DecisionRecord | None:
         """The decision that the user was not content with, if this is a regeneration. Remembers this outcome."""
@@ -123,10 +140,11 @@ class Repeats:
         if record.session is None or outcome.prompt is None:
             return None
         key = (record.tenant, record.session, outcome.prompt)
-        before = self._last.pop(key, None)
-        self._last[key] = record
+        last = self._last.pop(key, None)
+        self._last[key] = (record.id, pack(record))
         if len(self._last) > self._limit:
             self._last.popitem(last=False)
+        before = None if last is None else unpack(*last)
         if before is None or record.at - before.at > SIGNALS["regenerate"].window:
             return None
         return before

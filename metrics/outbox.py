@@ -1,17 +1,19 @@
 """What this process knows and the store does not have yet, numbered so that sending it twice is harmless."""
 
-from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from metrics.credits import Grant
+from metrics.decisions import Line, line
 from metrics.episodes import Episode
 from metrics.outcome import DecisionRecord
+from metrics.records import unpack
 from metrics.store import Batch
 from metrics.stream import Earned
 from metrics.tally import Slot, Sums, Tally
 
-_AT_ONCE = 100  # decisions in one batch: 3 ms in which no request gets its turn
+_AT_ONCE = 500  # decisions in one batch: completion ids go to 64 hashes, so that small batches cost many commands
 # An append-only file that is synced every second may lose the last two (redis.io, persistence). What was acknowledged
 # is kept a second longer than that, and sent again if the server turns out not to have it.
 KEPT = 3.0
@@ -26,7 +28,7 @@ class Outbox:
         self.writer = writer
         self._limit = limit
         self._shed = shed
-        self._decisions: deque[tuple[DecisionRecord, str | None]] = deque()
+        self._decisions: deque[Line] = deque()
         self._sums = Sums(limit)
         self._earned: deque[Earned] = deque()
         self._cells: dict[str, Mapping[str, Any]] = {}
@@ -47,17 +49,21 @@ class Outbox:
         """Whether a batch was tried and not confirmed: nothing may overtake it."""
         return self._frozen is not None
 
-    def decision(self, record: DecisionRecord, completion: str | None) -> None:
-        """Takes a decision; the oldest goes when there are too many."""
+    def decision(
+        self, record: DecisionRecord, completion: str | None, shown: Iterable[tuple[str, float]] | None = None
+    ) -> str:
+        """Takes a decision and gives it as it is kept (`records.pack`); the oldest goes when there are too many."""
         if len(self._decisions) >= self._limit:
             self._decisions.popleft()
             self._shed("decisions", 1)
-        self._decisions.append((record, completion))
+        written = line(record, completion, shown)
+        self._decisions.append(written)
+        return written[2]
 
-    def add(self, slot: Slot, tally: Tally) -> None:
-        """Takes a reward."""
+    def add(self, slot: Slot, tally: Tally, count: int = 1) -> None:
+        """Takes rewards: that many."""
         if not self._sums.add(slot, tally):
-            self._shed("rewards", 1)
+            self._shed("rewards", count)
 
     def earned(self, earned: Earned) -> None:
         """Takes an explicit reward that the store has credited, for the stream."""
@@ -123,20 +129,28 @@ class Outbox:
 
 
 class Recent:
-    """Decisions of this process by decision id and completion id: feedback on them needs no look-up."""
+    """The latest decisions of this process by decision id and completion id: feedback on them needs no look-up, also before they
+    are in the store. Kept as JSON: garbage collection would look at objects again and again."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._records: OrderedDict[str, DecisionRecord] = OrderedDict()
+        """At most `limit` ids of either kind are kept, and half as many at least."""
+        self._half = max(limit // 2, 1)
+        # By decision id the record, by completion id the decision id; the older half goes as a whole.
+        self._young: dict[str, str] = {}
+        self._old: dict[str, str] = {}
 
-    def remember(self, record: DecisionRecord, completion: str | None) -> None:
-        """Keeps a decision, and drops the oldest when there are too many."""
-        self._records[record.id] = record
-        if completion:
-            self._records[completion] = record
-        while len(self._records) > self._limit:
-            self._records.popitem(last=False)
+    def remember(self, decision: str, text: str, completion: str | None) -> None:
+        """Keeps a decision, and drops old ones when there are too many."""
+        if len(self._young) >= self._half:
+            self._old, self._young = self._young, {}
+        self._young[decision] = text
+        if completion and completion != decision:
+            self._young[completion] = decision
 
     def get(self, either: str) -> DecisionRecord | None:
         """The decision of a decision id or completion id."""
-        return self._records.get(either)
+        found = self._young.get(either) or self._old.get(either)
+        if found is not None and not found.startswith("["):
+            either = found
+            found = self._young.get(either) or self._old.get(either)
+        return None if found is None else unpack(either, found)

@@ -8,8 +8,8 @@ Result = Literal["ok", "error", "cancelled", "rejected"]
 Credit = Literal["credited", "duplicate", "unknown", "late", "queued"]
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionRecord:
+@dataclass(slots=True)
+class DecisionRecord:  # not frozen, though nobody writes to one: each request makes one, and freezing takes nine times as long
     """What was decided for one request: ids and numbers, never text. This is what the store keeps for later feedback.
 
     `cell` and `arm` say which statistics the rewards belong to; None where nothing is being learned. `effective` is
@@ -52,8 +52,8 @@ class DecisionRecord:
         return self.effective and self.cell is not None and self.arm is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+@dataclass(slots=True)
+class Outcome:  # not frozen, for the same reason
     """How one request ended. Times in seconds, `ttft` from our first byte in to the first byte of the answer.
 
     `completion` is the id that the upstream gave the answer. `text` is read for observed signals and dropped: it is

@@ -29,14 +29,16 @@ def dumps(value: Any) -> str:
         )
 
 
-def pack(r: DecisionRecord, *, bare: bool = False) -> str:
-    """A record without its id, as a JSON list in the order of the fields; `bare`: without the session and what concerns the
-    classifiers."""
-    session, features, live, shadow = (None,) * 4 if bare else (r.session, r.features, r.live, r.shadow)
+def pack(r: DecisionRecord, shown: Iterable[tuple[str, float]] | None = None, *, bare: bool = False) -> str:
+    """A record without its id, as a JSON list in the order of the fields; `shown` are its observed rewards, where they are not in
+    it yet. `bare`: without the session and what concerns the classifiers."""
+    session, features, live, shadow = (None, None, None, None) if bare else (r.session, r.features, r.live, r.shadow)
+    if shown is None:
+        shown = r.observed
     values = (
         r.tenant, r.task, r.model, r.upstream, r.turn, r.cell, r.parameter, r.arm,
         r.propensity, r.mode, r.policy, session, r.effective, r.at, features, r.declared, live, shadow,
-        r.table, r.odds, r.sticky, None if r.observed is None else {signal: round(x, 3) for signal, x in r.observed},
+        r.table, r.odds, r.sticky, None if shown is None else {signal: round(x, 3) for signal, x in shown},
     )  # fmt: skip
     return dumps(values)
 

@@ -93,6 +93,13 @@ end
 return bad
 """
 
+# KEYS: the decisions of a session. ARGV: the last rank to go, life in seconds, then a time and an id for each.
+SESSION = """
+redis.call('ZADD', KEYS[1], unpack(ARGV, 3))
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+"""
+
 # KEYS: the stream. ARGV: most entries, then two fields with their values for each entry.
 STREAM = """
 for i = 2, #ARGV, 4 do

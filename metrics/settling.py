@@ -11,7 +11,7 @@ from metrics.credits import Grant
 from metrics.episodes import DUE, Episode, Opened
 from metrics.inbox import Inbox
 from metrics.instruments import Instruments
-from metrics.outbox import Outbox, Recent
+from metrics.outbox import Outbox
 from metrics.outcome import Credit, DecisionRecord
 from metrics.store import Store
 from metrics.stream import Earned
@@ -30,7 +30,6 @@ class Settling:
         instruments: Instruments,
         outbox: Outbox,
         inbox: Inbox,
-        recent: Recent,
         clock: Callable[[], float],
         steady: Callable[[], float],
         resend: Callable[[int], Awaitable[None]],
@@ -38,8 +37,7 @@ class Settling:
         self._store = store
         self._instruments = instruments
         self._outbox = outbox
-        self._looked_at = inbox.looked_at
-        self._recent = recent
+        self._inbox = inbox
         self._clock = clock
         self._steady = steady
         self._resend = resend  # what the store lost, given the number of the last write that it had
@@ -83,7 +81,7 @@ class Settling:
         """The decisions that all this is about, by the ids that name them."""
         named = [c.item.id for c in claims if c.episode is None]
         named += [i for o in opened if o.due(now) for i in o.ids if i != "-"]
-        known = {i: self._looked_at(record) for i in named if (record := self._recent.get(i))}
+        known = {i: record for i in named if (record := self._inbox.get(i))}
         return known | await self._store.find((i for i in named if i not in known), now)
 
     async def _credit(self, grants: Sequence[tuple[int, Grant | Episode]], results: list[Credit | None]) -> None:

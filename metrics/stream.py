@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from metrics import keys, records, scripts
+from metrics.decisions import Line
 from metrics.door import Door
 from metrics.outcome import DecisionRecord
 
@@ -49,12 +50,12 @@ class Stream(Door):
             self.corrupt += len(read) - len(found)
             yield found, total
 
-    def _put_stream(self, pipe: Any, decisions: Iterable[DecisionRecord], earned: Iterable[Earned]) -> None:
+    def _put_stream(self, pipe: Any, decisions: Iterable[Line], earned: Iterable[Earned]) -> None:
         """Adds what learns and what was earned, in one command: one for each would cost as much again as all else of a flush."""
         fields: list[str] = []
-        for d in decisions:
-            if d.learns:
-                fields += ("d", d.id, "r", records.pack(d, bare=True))
+        for decision, _, _, _, bare, _, _ in decisions:
+            if bare is not None:
+                fields += ("d", decision, "r", bare)
         for e in earned:
             fields += ("e", e.id, "v", records.dumps(e[1:]))
         if fields:

@@ -11,6 +11,8 @@ from policies.race import winner
 WHOLE = 1_000_000  # a share is a whole number of millionths: its text is short and says it exactly
 MOST_KEPT = 4_096
 
+Held = tuple[tuple[Grid, str], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Allocations:
@@ -65,15 +67,17 @@ def draw(
     So the units of one cell are drawn as its shares say, and are not independent of what they drew in another cell.
     """
     odds = allocations.odds(cell, grid, control)
-    arm = winner(odds, unit)
-    own, table = grid.baseline, allocations.version
-    return Draw(cell, grid.parameter, arm, odds[arm], own, tuple(grid.values), arm != own, odds, table, sticky)
+    return drawn(cell, grid, winner(odds, unit), odds, allocations.version, sticky)
 
 
-def alone(cell: str, grid: Grid, table: str, sticky: Sticky = "session") -> Draw:
-    """The policy's own value, where nothing may be tried."""
+def drawn(
+    cell: str, grid: Grid, arm: str, odds: Mapping[str, float], table: str, sticky: Sticky, held: Held = ()
+) -> Draw:
+    """The draw of an arm, one of `odds`, beside what is held and at which arm; of those any may be another than the policy's."""
     own = grid.baseline
-    return Draw(cell, grid.parameter, own, 1.0, own, tuple(grid.values), False, {own: 1.0}, table, sticky)
+    explored = arm != own or any(beside != other.baseline for other, beside in held)
+    names = tuple((other.parameter, beside) for other, beside in held)
+    return Draw(cell, grid.parameter, arm, odds[arm], own, tuple(grid.values), explored, odds, table, sticky, names)
 
 
 def unit_of(sticky: Sticky, tenant: str, session: str | None, decision: str) -> str:

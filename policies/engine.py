@@ -1,69 +1,128 @@
 """The engine: climbs the ladder from the vendor's recommendation to what the model will take. Pure: no clock, no store."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from policies import arms
+import orjson
+
 from policies.allocation import Allocations
 from policies.blending import Candidate, blend, likely
 from policies.capability import Capabilities, Target
 from policies.context import Context, Mode
-from policies.decision import Decision, Draw
+from policies.decision import Decision
 from policies.guards import Guards
+from policies.kept import Kept
 from policies.ladder import Ladder
-from policies.parameters import PARAMETERS, Range, Value
+from policies.matching import Matching
+from policies.plan import Plan
 from policies.policy import Block, Policy
-from policies.precedence import settle
 from policies.tuning import Tuning
-from policies.wire import edits, read
+from policies.wire import read
 
 MOST_BASES = 4_096
+MOST_PLANS = 1_024  # in each half; some 3 KB each
+LONGEST_SHAPE = 512  # bytes of JSON; a longer one comes once
+
+Key = tuple[Any, ...]
+
+
+class Traits(NamedTuple):
+    """What a task's decisions depend on beside what all do."""
+
+    blends: bool
+    by_turn: bool
+    by_attempt: bool
+    per_tenant: bool
 
 
 class Engine:
-    """Decides for one policy. Keeps only what can be computed again: the part of the ladder that no request changes."""
+    """Decides for one policy. Keeps only what can be computed again, and of requests no more than what `_key_of` names."""
 
     def __init__(self, policy: Policy, capabilities: Capabilities) -> None:
         self.policy = policy
         self.capabilities = capabilities
         self.name = f"{policy.name}@{policy.digest}"
         self._bases: dict[tuple[str, str, bool], tuple[Ladder, tuple[Block, ...]]] = {}
+        self._traits: dict[str, Traits] = {}
+        self._rules = Matching(policy.rules)
+        self._plans: Kept[Key, Plan] = Kept(MOST_PLANS)
+        self._table, self._epoch = Allocations(), 0
 
     def decide(self, context: Context, body: Mapping[str, Any], allocations: Allocations) -> Decision:
-        """Climb the ladder. Raises ParameterForbiddenError and nothing else."""
+        """Climb the ladder, or go the way that a request like this one went. Raises ParameterForbiddenError and nothing else."""
+        if allocations is not self._table:
+            self._table = allocations
+            self._epoch += 1
+        matched = self._rules.matched(context)
+        key = self._key_of(context, body, matched)
+        if key is None:
+            return self._plan(context, body, matched).decide(context, allocations, self._epoch)
+        plan = self._plans.get(key) or self._plans.put(key, self._plan(_bare(context), orjson.loads(key[-1]), matched))
+        return plan.decide(context, allocations, self._epoch)
+
+    def climb(self, context: Context, body: Mapping[str, Any], allocations: Allocations) -> Decision:
+        """As `decide`, with nothing that was kept."""
+        return self._plan(context, body, self._rules.matched(context)).decide(context, allocations, 0)
+
+    def _key_of(self, context: Context, body: Mapping[str, Any], matched: tuple[int, ...]) -> Key | None:
+        """All that a plan depends on; None where it is for this request alone: between tasks, or with a body of its own shape."""
+        traits = self._traits.get(context.task) or self._traits_of(context.task)
+        if traits.blends and any(task != context.task for task, _ in likely(context.candidates)):
+            return None
+        looked_at = self.capabilities.looked_at
+        # As JSON: 1, 1.0 and true are equal as keys, and are not the same in a request.
+        seen = {k: v for k, v in body.items() if k in looked_at}
+        shape = b"{}"
+        if seen:
+            try:
+                shape = orjson.dumps(seen)
+            except TypeError:
+                return None
+            if len(shape) > LONGEST_SHAPE:
+                return None
+        turn = context.turn
+        return (
+            context.task,
+            context.model,
+            context.provider,
+            context.surface,
+            turn if traits.by_turn or turn <= 1 else 2 if turn <= 3 else 4,
+            context.attempt if traits.by_attempt else 1,
+            context.mode,
+            context.tool_loop,
+            context.tenant if traits.per_tenant else None,
+            matched,
+            shape,
+        )
+
+    def _traits_of(self, task: str) -> Traits:
+        if len(self._traits) >= MOST_BASES:
+            self._traits.clear()
+        policy, clocks = self.policy, self.policy.clocks_of(task)
+        per_tenant = policy.adaptation_of(task).per_tenant
+        found = Traits(policy.blends(task), "turn" in clocks, "attempt" in clocks, per_tenant)
+        return self._traits.setdefault(task, found)
+
+    def _plan(self, context: Context, body: Mapping[str, Any], matched: tuple[int, ...]) -> Plan:
+        """Rungs 1 to 6, and what stands above them."""
         target = Target(context.model, context.provider, context.surface)
         thinking = self.capabilities.thinking(target, body)
         base, blocks = self._base(context.task, context.model, thinking)
-        ladder = base.copy()
+        ladder, mode = base.copy(), self._mode(context)
         if context.candidates and self.policy.blends(context.task):
             self._blend(ladder, context, thinking)
-        matched = [rule for rule in self.policy.rules if rule.when.holds(context)]
-        for rule in matched:
+        rules = [self.policy.rules[i] for i in matched]
+        for rule in rules:
             ladder.apply("rule", rule.block.source, rule.block.set)
         ladder.run_schedules(context.turn, context.attempt)
-        guards = Guards((*blocks, *(r.block for r in matched)))
+        guards = Guards((*blocks, *(r.block for r in rules)))
         client = read(body, context.surface)
-        drawn = self._tuned(ladder, context, guards, target, body, client, thinking, allocations)
-        won = settle(ladder, client, guards.client, guards.ignored, guards.bounds)
-        _bound(ladder, guards.bounds)
-        # A cap with a bound is meant as it is: no room for thinking is added on top of it.
-        meant = won | {"max_tokens"} if "max_tokens" in guards.bounds else won
-        fitted = self.capabilities.fit(ladder.values, target, body, client=meant)
-        for change in fitted.changes:
-            ladder.put("capability", change.reason, change.param, change.after)
-        dropped = tuple((c.param, c.reason) for c in fitted.changes if c.after is None)
-        return Decision(
-            policy=self.name,
-            mode=self._mode(context),
-            params=fitted.params,
-            edits=edits(client, fitted.params, self.capabilities.names(target), context.surface, body),
-            steps=tuple(ladder.steps),
-            dropped=dropped,
-            rules=tuple(r.name for r in matched),
-            draw=drawn,
-            effective=drawn is None or _acts(drawn, fitted.params),
-            decided_by={p: ladder.by[p] for p in fitted.params if p in ladder.by},
-        )
+        tuning = None
+        if mode != "bypass" and not context.tool_loop:  # in a tool loop nothing is tried or learned
+            adaptation = self.policy.adaptation_of(context.task)
+            tuning = Tuning(self.capabilities, adaptation, context, target, body, client, guards, thinking)
+        names = tuple(r.name for r in rules)
+        return Plan(self.name, mode, names, ladder, guards, client, self.capabilities, target, body, tuning)
 
     def _mode(self, context: Context) -> Mode:
         return context.mode or self.policy.adaptation_of(context.task).mode
@@ -102,42 +161,17 @@ class Engine:
         arms_of = self.policy.adaptation_of(context.task).arms if self._mode(context) != "bypass" else {}
         blend(ladder, candidates, arms_of, context.turn, context.attempt)
 
-    def _tuned(
-        self,
-        ladder: Ladder,
-        context: Context,
-        guards: Guards,
-        target: Target,
-        body: Mapping[str, Any],
-        client: Mapping[str, Value],
-        thinking: bool,
-        allocations: Allocations,
-    ) -> Draw | None:
-        """Rung 7. In a tool loop nothing is tried or learned."""
-        mode = self._mode(context)
-        if mode == "bypass" or context.tool_loop:
-            return None
-        adaptation = self.policy.adaptation_of(context.task)
-        tuning = Tuning(self.capabilities, adaptation, context, target, body, client, guards, thinking)
-        return tuning.draw(ladder, allocations, observe=mode == "observe")
 
-
-def _bound(ladder: Ladder, bounds: Mapping[str, Range]) -> None:
-    """Rung 9: no client, rule or arm crosses a bound."""
-    for param, limits in bounds.items():
-        value = ladder.values.get(param)
-        if isinstance(value, int | float) and value not in limits:
-            inside = limits.clamp(value)
-            # By the parameter's kind, not the value's: a client's `"temperature": 2` is 0.6 within [0.1, 0.6], and not 0.
-            whole = int(inside) if PARAMETERS[param].kind == "integer" else inside
-            ladder.put("bounds", f"{_open(limits.low)} to {_open(limits.high)}", param, whole)
-
-
-def _open(limit: float | None) -> str:
-    return "any" if limit is None else f"{limit:g}"
-
-
-def _acts(drawn: Draw, params: Mapping[str, Any]) -> bool:
-    """Whether the arm reached the wire as it was drawn, beside what it was drawn beside."""
-    wanted = ((drawn.parameter, drawn.arm), *drawn.held)
-    return all(arms.name_of(params.get(parameter)) == arm for parameter, arm in wanted)
+def _bare(context: Context) -> Context:
+    """What a plan may see of a context, and may keep: no text, no headers, no session."""
+    return Context(
+        task=context.task,
+        turn=context.turn,
+        attempt=context.attempt,
+        model=context.model,
+        provider=context.provider,
+        surface=context.surface,
+        tenant=context.tenant,
+        tool_loop=context.tool_loop,
+        mode=context.mode,
+    )

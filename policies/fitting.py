@@ -22,6 +22,7 @@ from policies.wire import read_one
 # A cap of 32 to 64 tokens on a model that thinks is spent before the answer begins: it comes back empty (Qwen3.5,
 # fakoli.github.io/anvil-serving). So much is added to a policy's cap below this; a client's own cap is its own affair.
 ALLOWANCE_TOKENS = 1_024
+ASKED = frozenset({"n", "tool_choice"})  # keys of a body that are no parameters and are looked at
 _NUCLEUS = ("top_p", "top_k", "min_p")
 _REASONING_KEYS = frozenset(path.split(".")[0] for name in REASONING for path in PARAMETERS[name].paths)
 

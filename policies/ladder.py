@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from policies.decision import Rung, Step
+from policies.decision import Climbed, Rung
 from policies.parameters import PARAMETERS, Value
 from policies.schedule import Curve, Schedule, Steps, describe
 from policies.values import Setting, Unset
@@ -17,7 +17,7 @@ class Ladder:
         self.values: dict[str, Value] = {}
         self.schedules: dict[str, tuple[Schedule, str]] = {}
         self.by: dict[str, Rung] = {}
-        self.steps: list[Step] = []
+        self.steps: list[Climbed] = []
 
     def copy(self) -> "Ladder":
         """An independent ladder at the same height: the part that does not change between requests is climbed once."""
@@ -26,20 +26,20 @@ class Ladder:
         other.by, other.steps = dict(self.by), list(self.steps)
         return other
 
-    def put(self, rung: Rung, source: str, param: str, value: Value | None) -> None:
-        """Set a parameter, or take it away with None."""
+    def put(self, rung: Rung, source: str | None, param: str, value: Value | None) -> None:
+        """Set a parameter, or take it away with None. Without a source it is the draw that says why."""
         before = self.values.get(param)
         if value is None:
             self.values.pop(param, None)
         else:
             self.values[param] = value
         self.by[param] = rung
-        self.steps.append(Step(rung, source, param, before, value))
+        self.steps.append((rung, source, param, before, value))
 
     def note(self, rung: Rung, source: str, param: str) -> None:
         """A step that leaves the value, and whose word it is, as they were."""
         value = self.values.get(param)
-        self.steps.append(Step(rung, source, param, value, value))
+        self.steps.append((rung, source, param, value, value))
 
     def apply(self, rung: Rung, source: str, settings: Mapping[str, Setting]) -> None:
         """Take over the settings of a block; a schedule waits for its own rung."""

@@ -9,6 +9,7 @@ from policies.conditions import Condition
 from policies.context import Mode
 from policies.document import ClientRule, Sticky
 from policies.parameters import Range, Value
+from policies.schedule import Clock, Curve, Steps
 from policies.values import Setting
 
 
@@ -91,6 +92,14 @@ class Policy:
         by_vendors = {task for vendor in self.vendors for task in vendor.tasks}
         by_rules = {task for rule in self.rules for task in rule.when.tasks}
         return frozenset({*self.tasks, *self.adaptations, *by_vendors, *by_rules})
+
+    def clocks_of(self, task: str) -> frozenset[Clock]:
+        """What the schedules that may apply to a task go by."""
+        vendors = (s for v in self.vendors for s in (v.set, v.tasks.get(task, {})))
+        blocks = (*self.defaults, *self.tasks.get(task, ()), *(r.block for r in self.rules))
+        models = (m.block.set for m in self.models.get(task, ()))
+        settings = (s for block in (*vendors, *(b.set for b in blocks), *models) for s in block.values())
+        return frozenset(s.by for s in settings if isinstance(s, Steps | Curve))
 
     def adaptation_of(self, task: str) -> Adaptation:
         """Learning as it is configured for a task."""

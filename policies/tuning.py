@@ -1,4 +1,4 @@
-"""Tuning: rung 7. Which parameter of a request may move, in which cell it learns, and what is drawn there.
+"""Tuning: rung 7. Which parameter of a request may move, and in which cells it could learn.
 
 Parameters are tuned one after the other (coordinate descent): the first of `adapt.arms` that the model honours; once its cell has
 settled at an arm, the next one beside that arm, for most units; and so on. A request learns in one cell only.
@@ -9,19 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from policies import arms
-from policies.allocation import Allocations, alone, draw, unit_of
+from policies.allocation import Held
 from policies.capability import Capabilities, Target
 from policies.context import Context
-from policies.decision import Draw
 from policies.guards import Guards
 from policies.ladder import Ladder
 from policies.parameters import PARAMETERS, Value
 from policies.policy import Adaptation
-from policies.race import uniform
-
-# Share of the units that go on from a settled cell to the next parameter. The rest keeps its draw, so that control, forgetting and
-# the watch for changes never end there.
-ONWARD = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +24,12 @@ class Place:
 
     cell: str
     grid: arms.Grid
-    held: tuple[tuple[arms.Grid, str], ...] = ()
+    held: Held = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What rung 7 needs to know of one request."""
+    """What rung 7 needs to know of a request. Of the context it is the task, the model, the turn and the tenant."""
 
     capabilities: Capabilities
     adaptation: Adaptation
@@ -46,32 +40,9 @@ class Tuning:
     guards: Guards
     thinking: bool
 
-    def draw(self, ladder: Ladder, table: Allocations, *, observe: bool) -> Draw | None:
-        """Draws an arm and puts it on the ladder; None where there is nothing to tune. `observe`: the policy's own value stays."""
-        adaptation, context = self.adaptation, self.context
-        unit = unit_of(adaptation.sticky, context.tenant, context.session, context.id)
-        place = None
-        for following in self._places(ladder, {} if observe else table.settled):
-            if place is not None and uniform(unit, "onward", following.grid.parameter) >= ONWARD:
-                break
-            place = following
-        if place is None:
-            return None
-        if observe:
-            return alone(place.cell, place.grid, table.version, adaptation.sticky)
-        for grid, arm in place.held:
-            if arm != grid.baseline:
-                told = f"{arm} has settled, and {place.grid.parameter} is tuned beside it"
-                ladder.put("arm", told, grid.parameter, grid.values[arm])
-        drawn = draw(place.cell, place.grid, table, adaptation.control, unit, adaptation.sticky)
-        if drawn.explored:
-            told = f"{drawn.arm} drawn with probability {drawn.propensity:.3g}"
-            ladder.put("arm", told, drawn.parameter, place.grid.values[drawn.arm])
-        return _beside(drawn, place) if place.held else drawn
-
-    def _places(self, ladder: Ladder, settled: Mapping[str, str]) -> Iterator[Place]:
-        """The first parameter's cell, and each further one that settled cells lead to."""
-        held: tuple[tuple[arms.Grid, str], ...] = ()
+    def places(self, ladder: Ladder, settled: Mapping[str, str]) -> Iterator[Place]:
+        """The first parameter's cell, and each further one that settled cells lead to; none where there is nothing to tune."""
+        held: Held = ()
         values: Mapping[str, Value] = ladder.values
         for parameter, offered in self.adaptation.arms.items():
             honoured = self.capabilities.honours(parameter, self.target, values, self.body)
@@ -105,7 +76,7 @@ class Tuning:
         self,
         parameter: str,
         offered: tuple[Value | None, ...],
-        held: tuple[tuple[arms.Grid, str], ...],
+        held: Held,
         values: Mapping[str, Value],
     ) -> tuple[Value | None, ...]:
         """The arms beside which everything that is held still has an effect."""
@@ -122,8 +93,3 @@ class Tuning:
 def _with(values: Mapping[str, Value], parameter: str, value: Value | None) -> Mapping[str, Value]:
     others = {p: v for p, v in values.items() if p != parameter}
     return others if value is None else {**others, parameter: value}
-
-
-def _beside(drawn: Draw, place: Place) -> Draw:
-    explored = drawn.explored or any(arm != grid.baseline for grid, arm in place.held)
-    return drawn._replace(explored=explored, held=tuple((grid.parameter, arm) for grid, arm in place.held))

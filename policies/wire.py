@@ -14,6 +14,7 @@ _EARLY_STOPPING = {"max_pattern_size": 20, "min_count": 4}
 _PATHS: Mapping[str, tuple[Path, ...]] = {
     p.name: tuple(tuple(path.split(".")) for path in p.paths or (p.name,)) for p in PARAMETERS.values()
 }
+READ = frozenset(path[0] for paths in _PATHS.values() for path in paths)  # keys of a body that may hold a parameter
 _FLAG_WORDS = {"enabled": True, "adaptive": True, "disabled": False}
 _TYPED: Path = ("thinking", "type")  # an object that says by a word whether it is on, and carries the budget beside it
 _BUDGET: Path = ("thinking", "budget_tokens")
@@ -160,7 +161,7 @@ def _removal(path: Path, after: Mapping[str, Value]) -> Edit:
 
 
 def apply(body: dict[str, Any], changes: tuple[Edit, ...]) -> None:
-    """Carry out edits on a body. Objects on the way are copied, not shared; their other keys stay."""
+    """Carry out edits on a body. Objects on the way, and values, are copied, not shared; their other keys stay."""
     for edit in changes:
         if edit.remove:
             _remove(body, edit.path)
@@ -169,7 +170,8 @@ def apply(body: dict[str, Any], changes: tuple[Edit, ...]) -> None:
         for key in edit.path[:-1]:
             inner = holder.get(key)
             holder[key] = holder = dict(inner) if isinstance(inner, dict) else {}
-        holder[edit.path[-1]] = edit.value
+        value = edit.value
+        holder[edit.path[-1]] = value.copy() if isinstance(value, list | dict) else value
 
 
 def _remove(body: dict[str, Any], path: Path) -> None:

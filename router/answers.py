@@ -1,6 +1,6 @@
-"""Reading an answer after it was relayed: id, finish reason, usage and text, on every surface, streamed or not."""
+"""Reading an answer after it was relayed: id, finish reason, usage and text, on every surface, whole or of events."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,28 +20,32 @@ class Answered:
     error: bool = False
 
 
-def read_answer(body: bytes, streamed: bool) -> Answered | None:
-    """The answer in a body; None where the body is none (a whole answer that is not a JSON object)."""
-    answered = Answered()
-    if streamed:
-        parts: list[str] = []
-        for event in _events(body):
-            _take(answered, event, parts)
-        answered.text = "".join(parts)
-        return answered
+def read_whole(body: bytes) -> Answered | None:
+    """A whole answer; None where the body is not a JSON object."""
     try:
         whole = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
     if not isinstance(whole, dict):
         return None
-    parts = []
-    _take(answered, whole, parts)
+    return _read((whole,))
+
+
+def read_events(body: bytes) -> Answered:
+    """An answer in events, each of them looked at."""
+    return _read(events(body))
+
+
+def _read(objects: Iterable[dict[str, Any]]) -> Answered:
+    answered, parts = Answered(), list[str]()
+    for each in objects:
+        _take(answered, each, parts)
     answered.text = "".join(parts)
     return answered
 
 
-def _events(body: bytes) -> Iterator[dict[str, Any]]:
+def events(body: bytes) -> Iterator[dict[str, Any]]:
+    """The JSON objects of server-sent events; what is none is left out."""
     for line in body.split(b"\n"):
         if line.startswith(b"data:") and (data := line[5:].strip()) and data != b"[DONE]":
             try:

@@ -3,11 +3,9 @@
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any
 
-import aiohttp
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -16,7 +14,7 @@ from starlette.routing import Route
 
 from router.endpoints import endpoints
 from router.errors import RequestError
-from router.fastlane import FastLane
+from router.fastlane import Application
 from router.forward import ForwardApp
 from router.learning import learn
 from router.relay import SurfaceApp
@@ -36,18 +34,10 @@ def create_app(settings: Settings, *, store_url: str, local_url: str | None = No
     """The proxy as an ASGI application. The store and the local model are given by whoever started them."""
 
     @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        trust = any(os.environ.get(name) for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"))
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
-        async with aiohttp.ClientSession(
-            connector=connector,
-            auto_decompress=False,
-            trust_env=trust,
-            skip_auto_headers={"User-Agent", "Content-Type", "Accept-Encoding"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-        ) as session:
-            services = app.state.services = build(settings, store_url, local_url, session)
-            _mount(app, services)
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        services = app.state.services = build(settings, store_url, local_url)
+        _mount(app, services)
+        try:
             async with _background(
                 services.ledger.run(),
                 services.audit.run(),
@@ -58,11 +48,12 @@ def create_app(settings: Settings, *, store_url: str, local_url: str | None = No
             ):
                 yield
             await services.ledger.close()
+        finally:
+            await services.close()
 
-    app = FastAPI(title="Setpoint", lifespan=lifespan, openapi_url="/openapi.json", docs_url="/docs", redoc_url=None)
-    app.state.surfaces = {}
-    # Routing through all of FastAPI's layers costs as much as relaying the answer does.
-    app.add_middleware(FastLane, surfaces=app.state.surfaces)
+    app = Application(
+        title="Setpoint", lifespan=lifespan, openapi_url="/openapi.json", docs_url="/docs", redoc_url=None
+    )
     app.include_router(endpoints())
     app.add_exception_handler(RequestError, _request_error)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -71,8 +62,8 @@ def create_app(settings: Settings, *, store_url: str, local_url: str | None = No
     return app
 
 
-def _mount(app: FastAPI, services: Services) -> None:
-    app.state.surfaces |= {f"/v1{s.path}": SurfaceApp(s, services) for s in SURFACES.values()}
+def _mount(app: Application, services: Services) -> None:
+    app.surfaces |= {f"/v1{s.path}": SurfaceApp(s, services) for s in SURFACES.values()}
     app.router.routes.append(
         Route("/v1/{path:path}", ForwardApp(services), methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     )

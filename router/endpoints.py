@@ -138,7 +138,8 @@ async def readyz(services: Of, request: Request) -> Response:
 
 async def metrics(services: Of) -> Response:
     """The page is made in a thread: at many series it takes longer than a request may wait."""
-    page, content_type = await asyncio.to_thread(services.instruments.render)
+    services.instruments.fold()
+    page, content_type = await asyncio.to_thread(services.instruments.page)
     return Response(page, media_type=content_type)
 
 

@@ -1,6 +1,6 @@
 """Every other /v1 path: forwarded untouched, both ways, to the upstream that serves its model or to the default one."""
 
-from collections.abc import AsyncIterator
+import asyncio
 from time import monotonic
 from urllib.parse import unquote
 
@@ -8,10 +8,11 @@ import orjson
 
 from router.errors import RequestError
 from router.gate import ClientGoneError, read_body
+from router.hangup import HangUp
 from router.outcomes import Exchange
-from router.relay import JSON, Message, Receive, Send, until_hang_up
+from router.relay import Message, Receive, Send, error_headers, send_whole
 from router.services import Services
-from router.upstreams.seam import UpstreamCall
+from router.upstreams.seam import UpstreamAnswer, UpstreamCall
 from router.wires import client_headers, decoded, upstream_headers
 
 OWN = frozenset({"/v1/feedback", "/v1/explain"})
@@ -32,13 +33,12 @@ class ForwardApp:
             exchange.failed(e)
             if exchange.started:
                 raise  # the connection breaks, as the upstream's did: half a file must not look whole
-            body = e.json()
-            length = (b"content-length", b"%d" % len(body))
-            extra = [(k.encode(), v.encode()) for k, v in e.headers.items()]
-            await send({"type": "http.response.start", "status": e.status, "headers": [*JSON, *extra, length]})
-            await send({"type": "http.response.body", "body": body})
+            await send_whole(send, e.status, error_headers(e), e.json())
         except ClientGoneError:
             return
+        except asyncio.CancelledError:
+            if not exchange.client_gone:
+                raise
 
     async def _serve(self, scope: Message, receive: Receive, send: Send, exchange: Exchange) -> None:
         services, headers = self._services, decoded(scope["headers"])
@@ -52,20 +52,32 @@ class ForwardApp:
         if model and (target := routes.of(model).model) != model:
             body = orjson.dumps({**orjson.loads(body), "model": target})
         parsed = orjson.loads(body) if model else None
-        path = _path(scope)
-        query = scope.get("query_string", b"").decode("latin-1")
-        sent = upstream_headers(headers, keep_keys=not services.gate.closed)
-        async with until_hang_up(receive, exchange):
-            exchange.sent_at = monotonic()
-            answer = await upstream.send(UpstreamCall(scope["method"], path, sent, body, query, parsed))
+        sent = upstream_headers(scope["headers"], keep_keys=not services.gate.closed)
+        call = UpstreamCall(scope["method"], _path(scope), sent, body, scope.get("query_string", b""), parsed)
+        hang_up = HangUp(scope, receive)
+        exchange.sent_at = monotonic()
+        try:
+            answer = await upstream.send(call)
             try:
-                exchange.started = True
-                headers_back = client_headers(answer.headers)
-                await send({"type": "http.response.start", "status": answer.status, "headers": headers_back})
-                await _relay(answer.chunks, send)
-                exchange.answered_at = monotonic()
+                await _relay(answer, send, exchange)
             finally:
                 answer.close()
+        finally:
+            hang_up.stop()
+            exchange.client_gone = hang_up.happened
+
+
+async def _relay(answer: UpstreamAnswer, send: Send, exchange: Exchange) -> None:
+    exchange.started = True
+    headers = client_headers(answer.headers)
+    if answer.status in (204, 304):
+        await send_whole(send, answer.status, headers, b"")
+    else:
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        async for chunk in answer:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    exchange.answered_at = monotonic()
 
 
 def _path(scope: Message) -> str:
@@ -74,12 +86,6 @@ def _path(scope: Message) -> str:
     if not raw.startswith("/v1/") or {".", ".."} & set(unquote(raw).replace("\\", "/").split("/")):
         raise RequestError("unknown_path", "The path leads out of /v1.")
     return raw.removeprefix("/v1")
-
-
-async def _relay(chunks: AsyncIterator[bytes], send: Send) -> None:
-    async for chunk in chunks:
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
 
 
 def _model(body: bytes, content_type: str) -> str | None:

@@ -1,6 +1,5 @@
 """What the command line does without a running proxy: explain a prompt, report what was learned, stop learning."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -10,7 +9,6 @@ from pathlib import Path
 from time import time
 from typing import Any, BinaryIO
 
-import aiohttp
 import orjson
 from rich.console import Console
 
@@ -60,7 +58,7 @@ def prepare(body: dict[str, Any], config: Path | None, policies: Path | None, mo
             name="its-maker", base_url="http://127.0.0.1:1/v1", provider=_maker(model), models=["*"]
         )
         settings = settings.model_copy(update={"upstreams": [*settings.upstreams, maker]})
-    return asyncio.run(_prepare(settings, {"model": model, **body}))
+    return _prepare(settings, {"model": model, **body})
 
 
 def _maker(model: str) -> Provider:
@@ -69,10 +67,9 @@ def _maker(model: str) -> Provider:
     return next((provider for start, provider in _MAKERS.items() if base.startswith(start)), "compatible")
 
 
-async def _prepare(settings: Settings, body: dict[str, Any]) -> Prepared:
-    async with aiohttp.ClientSession() as session:
-        services = build(settings, NO_STORE, "http://127.0.0.1:1/v1", session)
-        return services.pipeline.prepare(Incoming(SURFACES["chat"], json.dumps(body).encode(), {}), "default")
+def _prepare(settings: Settings, body: dict[str, Any]) -> Prepared:
+    services = build(settings, NO_STORE, "http://127.0.0.1:1/v1")
+    return services.pipeline.prepare(Incoming(SURFACES["chat"], json.dumps(body).encode(), {}), "default")
 
 
 def _first_model(settings: Settings) -> str:

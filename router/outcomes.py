@@ -1,26 +1,27 @@
 """Outcomes: what one exchange came to, reported once to the ledger and the instruments."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from classifier.verdict import GENERAL
 from metrics.outcome import DecisionRecord, Outcome, Result
-from router.answers import TRUNCATED, Answered, read_answer
+from router.answers import TRUNCATED, Answered
 from router.errors import RequestError
 from router.pipeline import Prepared
+from router.transcript import Transcript
 
 if TYPE_CHECKING:
     from router.services import Services
 
 log = logging.getLogger("setpoint")
 
-MOST_KEPT = 1_000_000  # bytes of a streamed answer that are read for usage and observed signals
 FAILURES = frozenset({"upstream_cut", "upstream_invalid", "upstream_timeout"})
 NOT_BLAMED = frozenset(
     {401, 403, 404, 408, 409, 429}
 )  # of an upstream: whatever the parameters were, it would say the same
+NO_DRAW = (None, None, None, 1.0, None, None, None)
 LABEL_TASKS = frozenset({"classification"})  # a short, capped answer is what was wanted
 
 
@@ -40,17 +41,14 @@ class Exchange:
     started: bool = False
     client_gone: bool = False
     answered: Answered | None = None
-    kept: list[bytes] = field(default_factory=list)
-    size: int = 0
+    transcript: Transcript | None = None
 
     def keep(self, chunk: bytes) -> None:
-        """Remember a chunk of a stream; of a very long one the beginning and the latest chunks."""
-        if self.first_byte_at is None:
+        """Remember a chunk of a stream."""
+        if self.transcript is None:
+            self.transcript = Transcript(self.surface)
             self.first_byte_at = monotonic()
-        self.kept.append(chunk)
-        self.size += len(chunk)
-        while self.size > MOST_KEPT and len(self.kept) > 2:
-            self.size -= len(self.kept.pop(1))
+        self.transcript.keep(chunk)
 
     def failed(self, error: RequestError) -> None:
         """Note an error of our own making or of the upstream's."""
@@ -72,8 +70,8 @@ def _report(services: "Services", exchange: Exchange) -> None:
     if prepared is None:
         services.instruments.rejected(exchange.surface, exchange.code or "cancelled")
         return
-    if exchange.kept:
-        exchange.answered = read_answer(b"".join(exchange.kept), streamed=True)
+    if exchange.transcript is not None:
+        exchange.answered = exchange.transcript.read()
     answered = exchange.answered or Answered()
     upstream = (exchange.answered_at or now) - exchange.sent_at if exchange.sent_at is not None else 0.0
     if exchange.code and exchange.code.startswith("upstream"):
@@ -129,26 +127,12 @@ def _failed(exchange: Exchange, answered: Answered) -> bool | None:
 def record_of(prepared: Prepared, features: str | None = None) -> DecisionRecord:
     """What the store keeps of a decision: ids and numbers."""
     context, decision, draw = prepared.context, prepared.decision, prepared.decision.draw
-    return DecisionRecord(
-        id=prepared.id,
-        tenant=prepared.tenant,
-        task=context.task,
-        model=context.model,
-        upstream=context.upstream,
-        turn=context.turn,
-        cell=draw.cell if draw else None,
-        parameter=draw.parameter if draw else None,
-        arm=draw.arm if draw else None,
-        propensity=draw.propensity if draw else 1.0,
-        mode=decision.mode,
-        policy=decision.policy,
-        session=context.session,
-        effective=decision.effective,
-        at=time(),
-        features=features,
-        declared=prepared.verdict.source == "declared" and prepared.verdict.task != GENERAL,
-        live=prepared.said,
-        table=draw.table if draw else None,
-        odds=draw.odds if draw else None,
-        sticky=draw.sticky if draw else None,
+    declared = prepared.verdict.source == "declared" and prepared.verdict.task != GENERAL
+    cell, parameter, arm, propensity, table, odds, sticky = (
+        (draw.cell, draw.parameter, draw.arm, draw.propensity, draw.table, draw.odds, draw.sticky) if draw else NO_DRAW
     )
+    return DecisionRecord(
+        prepared.id, prepared.tenant, context.task, context.model, context.upstream, context.turn, cell, parameter, arm,
+        propensity, decision.mode, decision.policy, context.session, decision.effective, time(), features, declared,
+        prepared.said, None, table, odds, sticky,
+    )  # fmt: skip

@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from time import monotonic
 from typing import Any
 
 import orjson
 
-from router.answers import read_answer
+from router.answers import read_whole
 from router.errors import RequestError
 from router.gate import ClientGoneError, read_body
+from router.hangup import HangUp
 from router.incoming import Incoming
 from router.outcomes import Exchange, report
 from router.pipeline import headers_of
@@ -57,43 +58,43 @@ class SurfaceApp:
             report(self._services, exchange)
 
     async def _serve(self, scope: Message, receive: Receive, send: Send, exchange: Exchange) -> None:
-        services, headers = self._services, decoded(scope["headers"])
-        tenant = services.gate.tenant(headers)
+        services, raw = self._services, scope["headers"]
+        headers = decoded(raw)
+        gate = services.gate
+        tenant = gate.tenant(headers)
         body = await read_body(receive, headers, services.body_limit)
         prepared = exchange.prepared = services.pipeline.prepare(Incoming(self._surface, body, headers), tenant)
-        call = UpstreamCall(
-            "POST",
-            self._surface.path,
-            upstream_headers(headers, keep_keys=not services.gate.closed),
-            prepared.body,
-            scope.get("query_string", b"").decode("latin-1"),
-            prepared.incoming.json,
-        )
-        async with until_hang_up(receive, exchange):
-            exchange.sent_at = monotonic()
+        sent = upstream_headers(raw, keep_keys=not gate.closed)
+        query, parsed = scope.get("query_string", b""), prepared.incoming.json
+        call = UpstreamCall("POST", self._surface.path, sent, prepared.body, query, parsed)
+        hang_up = HangUp(scope, receive)
+        exchange.sent_at = monotonic()
+        try:
             answer = await prepared.route.upstream.send(call)
             try:
-                await self._relay(answer, send, exchange)
+                await _relay(answer, send, exchange, headers_of(prepared))
             finally:
                 answer.close()
+        finally:
+            hang_up.stop()
+            exchange.client_gone = hang_up.happened
 
-    async def _relay(self, answer: UpstreamAnswer, send: Send, exchange: Exchange) -> None:
-        prepared = exchange.prepared
-        assert prepared is not None
-        exchange.status = answer.status
-        headers = client_headers(answer.headers) + headers_of(prepared)
-        if answer.status == 200 and answer.content_type.startswith("text/event-stream"):
-            await _stream(answer.chunks, headers, send, exchange)
-        else:
-            await _whole(answer, headers, send, exchange)
+
+async def _relay(answer: UpstreamAnswer, send: Send, exchange: Exchange, ours: Pairs) -> None:
+    exchange.status = answer.status
+    headers = client_headers(answer.headers) + ours
+    if answer.status == 200 and answer.content_type.startswith("text/event-stream"):
+        await _stream(answer, headers, send, exchange)
+    else:
+        await _whole(answer, headers, send, exchange)
 
 
 async def _whole(answer: UpstreamAnswer, headers: Pairs, send: Send, exchange: Exchange) -> None:
     """A whole answer is sent once it is whole, so that a broken one becomes an error and not half a body."""
-    body = b"".join([chunk async for chunk in answer.chunks])
+    body = await answer.whole()
     exchange.answered_at = exchange.first_byte_at = monotonic()
     if answer.status == 200:
-        exchange.answered = read_answer(body, streamed=False)
+        exchange.answered = read_whole(body)
         if exchange.answered is None:
             raise RequestError(
                 "upstream_invalid", "The upstream answered 200 with something that is not a JSON object."
@@ -108,22 +109,15 @@ async def _whole(answer: UpstreamAnswer, headers: Pairs, send: Send, exchange: E
         }
         body, headers = orjson.dumps({"error": error}), [h for h in headers if h[0] != b"content-type"] + JSON
     exchange.started = True
-    await send(
-        {
-            "type": "http.response.start",
-            "status": answer.status,
-            "headers": [*headers, (b"content-length", b"%d" % len(body))],
-        }
-    )
-    await send({"type": "http.response.body", "body": body})
+    await send_whole(send, answer.status, headers, body)
 
 
-async def _stream(chunks: AsyncIterator[bytes], headers: Pairs, send: Send, exchange: Exchange) -> None:
+async def _stream(answer: UpstreamAnswer, headers: Pairs, send: Send, exchange: Exchange) -> None:
     """Bytes as they come; a copy is kept, up to a limit, to be read when the answer is over."""
     exchange.started = True
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     try:
-        async for chunk in chunks:
+        async for chunk in answer:
             exchange.keep(chunk)
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
     except RequestError as e:
@@ -134,22 +128,27 @@ async def _stream(chunks: AsyncIterator[bytes], headers: Pairs, send: Send, exch
     await send({"type": "http.response.body", "body": b""})
 
 
+async def send_whole(send: Send, status: int, headers: Pairs, body: bytes) -> None:
+    """An answer in one piece; a status that has no body says nothing of one."""
+    if status not in (204, 304):
+        headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
 async def _fail(send: Send, exchange: Exchange, error: RequestError) -> None:
     if exchange.started:
         return
-    headers = JSON + [(k.encode(), v.encode()) for k, v in error.headers.items()]
+    headers = error_headers(error)
     if exchange.prepared:
-        headers = headers + headers_of(exchange.prepared)
-    body = error.json()
+        headers += headers_of(exchange.prepared)
     with contextlib.suppress(OSError):
-        await send(
-            {
-                "type": "http.response.start",
-                "status": error.status,
-                "headers": [*headers, (b"content-length", b"%d" % len(body))],
-            }
-        )
-        await send({"type": "http.response.body", "body": body})
+        await send_whole(send, error.status, headers, error.json())
+
+
+def error_headers(error: RequestError) -> Pairs:
+    """Those of an error's answer."""
+    return JSON + [(k.encode(), v.encode()) for k, v in error.headers.items()]
 
 
 def _is_json(body: bytes) -> bool:
@@ -158,23 +157,3 @@ def _is_json(body: bytes) -> bool:
     except orjson.JSONDecodeError:
         return False
     return True
-
-
-@contextlib.asynccontextmanager
-async def until_hang_up(receive: Receive, exchange: Exchange) -> AsyncIterator[None]:
-    """Cancels what happens inside when the client hangs up, and with it the upstream call."""
-    task = asyncio.current_task()
-    assert task is not None
-
-    async def watch() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        if exchange.answered_at is None:
-            exchange.client_gone = True
-            task.cancel()
-
-    watcher = asyncio.create_task(watch())
-    try:
-        yield
-    finally:
-        watcher.cancel()

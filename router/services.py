@@ -3,10 +3,8 @@
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic, time
-
-import aiohttp
 
 from classifier.ask import Ask
 from metrics.instruments import Instruments
@@ -23,12 +21,16 @@ from router.audit import Audit
 from router.classifiers import Classifiers
 from router.gate import Gate
 from router.pipeline import Pipeline, Prepared
+from router.recording import Recorder
 from router.settings import Settings, UpstreamSettings
 from router.upstreams import direct, translated
 from router.upstreams.routing import Routes
 from router.upstreams.seam import Upstream
 
 log = logging.getLogger("setpoint")
+
+MOST_PRICES = 1_000  # models whose prices are kept at hand: clients may make up names
+Prices = tuple[float | None, float | None, float | None]  # of a token in USD: read, read again from a cache, written
 
 
 @dataclass(slots=True)
@@ -44,18 +46,29 @@ class Services:
     pipeline: Pipeline
     ledger: Ledger
     instruments: Instruments
-    session: aiohttp.ClientSession
+    recorder: Recorder
     body_limit: int
+    prices: dict[tuple[str, str, str], Prices] = field(default_factory=dict)
 
     def cost(self, context: Context, answered: Answered) -> float | None:
         """What an answer cost, in USD; None where the price or the tokens are not known."""
-        facts = self.capabilities.facts(Target(context.model, context.provider, context.surface))
-        if facts.input_cost is None or facts.output_cost is None or answered.completion_tokens is None:
+        if answered.completion_tokens is None:
+            return None
+        who = (context.model, context.provider, context.surface)
+        prices = self.prices.get(who)
+        if prices is None:
+            if len(self.prices) >= MOST_PRICES:
+                self.prices.clear()
+            facts = self.capabilities.facts(Target(*who))
+            prices = self.prices[who] = (facts.input_cost, facts.cached_input_cost, facts.output_cost)
+        fresh, reread, written = prices
+        if fresh is None or written is None:
             return None
         prompt, cached = answered.prompt_tokens or 0, answered.cached_tokens or 0
-        reread = facts.input_cost if facts.cached_input_cost is None else facts.cached_input_cost
-        fresh = max(prompt - cached, 0)
-        return facts.input_cost * fresh + reread * min(cached, prompt) + facts.output_cost * answered.completion_tokens
+        if not cached:
+            return fresh * prompt + written * answered.completion_tokens
+        reread = fresh if reread is None else reread
+        return fresh * max(prompt - cached, 0) + reread * min(cached, prompt) + written * answered.completion_tokens
 
     def features(self, ask: Ask) -> str | None:
         """What is kept of an ask to learn from its correction; None unless the operator wants that."""
@@ -69,31 +82,9 @@ class Services:
 
     def recorded(self, prepared: Prepared, outcome: Outcome) -> None:
         """One outcome, with all that was decided on the way to it."""
-        instruments, decision, verdict = self.instruments, prepared.decision, prepared.verdict
-        if verdict.source == "abstained":
-            instruments.abstained()
-        elif verdict.source != "declared":
-            instruments.classified(verdict.task, verdict.confidence)
-        for name, value in decision.params.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                instruments.parameter(name, verdict.task, value)
-            instruments.decided(name, decision.decided_by.get(name, "client"))
-        for name, reason in decision.dropped:
-            instruments.dropped(name, reason)
-        for step in decision.steps:
-            if step.rung in ("capability", "bounds") and step.after is not None:
-                instruments.adjusted(step.param, step.source if step.rung == "capability" else "bounds")
-        if draw := decision.draw:
-            instruments.drawn(verdict.task, prepared.context.model, draw.parameter, draw.arm, explored=draw.explored)
-            self.ledger.register_cell(
-                draw.cell,
-                {"parameter": draw.parameter, "grid": list(draw.grid), "baseline": draw.baseline, "task": verdict.task}
-                | ({"beside": dict(draw.held)} if draw.held else {}),
-            )
-        if outcome.result == "cancelled":
-            instruments.disconnected()
+        self.recorder.record(prepared, outcome.result)
         self.ledger.decided_and_done(outcome)
-        self.audit.take(prepared.ask, verdict, outcome)
+        self.audit.take(prepared.ask, prepared.verdict, outcome)
 
     def reload(self) -> None:
         """Take over an edit of the policy files, or say that it was refused."""
@@ -108,6 +99,11 @@ class Services:
         if result != "unchanged":
             self.instruments.policy_reloaded(ok=result == "loaded")
 
+    async def close(self) -> None:
+        """Gives the upstreams' connections up."""
+        for upstream in self.pipeline.routes.upstreams:
+            await upstream.close()
+
     async def reload_classifiers(self) -> None:
         """Take over classifiers whose files changed, each whole and between two requests, or say that they were refused."""
         for role in self.classifiers.watched:
@@ -116,14 +112,14 @@ class Services:
                 self.audit.start_anew()
 
 
-def build(settings: Settings, store_url: str, local_url: str | None, session: aiohttp.ClientSession) -> Services:
+def build(settings: Settings, store_url: str, local_url: str | None) -> Services:
     """Compose the services. Raises InvalidPolicyError when there is no policy to start with, ArtefactError when there is
     no classifier, SettingsError, StoreError for a store URL that is none; a store that is away is waited for in the
     background."""
     instruments = Instruments()
     book = PolicyBook.open(settings.policies)
     capabilities = Capabilities.load(catalog=Catalog.load())
-    routes = Routes([(_upstream(u, settings, session, local_url), u.serves()) for u in settings.upstreams])
+    routes = Routes([(_upstream(u, settings, local_url), u.serves()) for u in settings.upstreams])
     classifiers = Classifiers(settings, instruments)
     engine = Engine(book.policy, capabilities)
     pipeline = Pipeline(routes, classifiers.live, engine, instruments, time, os.urandom)
@@ -133,19 +129,18 @@ def build(settings: Settings, store_url: str, local_url: str | None, session: ai
     instruments.policy(book.policy.name, book.policy.digest)
     limit = int(settings.limits.body_mb * 1_000_000)
     gate = Gate(settings.keys, monotonic)
+    recorder = Recorder(instruments, ledger.register_cell)
     return Services(
-        settings, gate, book, classifiers, audit, capabilities, pipeline, ledger, instruments, session, limit
+        settings, gate, book, classifiers, audit, capabilities, pipeline, ledger, instruments, recorder, limit
     )
 
 
-def _upstream(
-    u: UpstreamSettings, settings: Settings, session: aiohttp.ClientSession, local_url: str | None
-) -> Upstream:
+def _upstream(u: UpstreamSettings, settings: Settings, local_url: str | None) -> Upstream:
     if u.kind == "litellm":
         return translated.TranslatedUpstream(u)
     if u.kind == "local":
         u = u.model_copy(update={"base_url": local_url})
-    return direct.DirectUpstream(u, session, settings.limits, direct.provider_of(u))
+    return direct.DirectUpstream(u, settings.limits, direct.provider_of(u))
 
 
 def served_models(routes: Routes, listed: Mapping[str, list[dict[str, object]]]) -> list[dict[str, object]]:

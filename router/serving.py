@@ -23,6 +23,7 @@ from policies import loading
 from router.app import create_app
 from router.errors import SettingsError
 from router.local_model import MODEL, LocalModel
+from router.protocol import Protocol
 from router.settings import Settings, require_safe
 
 # How the supervisor tells its workers what it has started for all of them.
@@ -70,11 +71,12 @@ def _config(settings: Settings, app: FastAPI | str, workers: int | None = None) 
         workers=workers,
         factory=isinstance(app, str),
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         lifespan="on",
         access_log=False,
         log_level="warning",
         server_header=False,
+        proxy_headers=False,  # whose request it is, the key says
         date_header=False,
         timeout_graceful_shutdown=10,
     )

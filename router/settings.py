@@ -43,6 +43,11 @@ class UpstreamSettings(_Strict):
     provider: Provider | None = Field(
         None, description="Which dialect it speaks; found out from the address if not given."
     )
+    http2: bool = Field(
+        True,
+        description="For https: HTTP/2 where the upstream offers it. false: HTTP/1.1 through OpenSSL, which also takes a "
+        "self-signed certificate that SSL_CERT_FILE names.",
+    )
     tags: dict[str, Any] = Field(default_factory=dict, description="Free marks that rules can ask for.")
     headers: dict[str, str] = Field(default_factory=dict, description="Further headers sent upstream.")
 

@@ -1,94 +1,84 @@
 """OpenAI-compatible upstreams, reached directly: JSON in, bytes out."""
 
-import asyncio
-import io
-from collections.abc import AsyncIterator, Mapping
+import base64
+import ssl
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
 import orjson
-from yarl import URL
 
 from router.errors import RequestError
 from router.settings import Limits, UpstreamSettings
-from router.upstreams.seam import UpstreamAnswer, UpstreamCall
+from router.upstreams.plain import PlainClient
+from router.upstreams.seam import Client, Headers, UpstreamAnswer, UpstreamCall
 
-LARGE = 1_000_000  # bytes
-_FAILURES = (aiohttp.ClientError, OSError, asyncio.TimeoutError, ValueError)
+_MODELS = UpstreamCall("GET", "/models", [])
 
 
 class DirectUpstream:
     """Sends bytes to a base URL and relays bytes back."""
 
-    def __init__(
-        self, settings: UpstreamSettings, session: aiohttp.ClientSession, limits: Limits, provider: str
-    ) -> None:
+    def __init__(self, settings: UpstreamSettings, limits: Limits, provider: str) -> None:
         self.name, self.provider, self.tags = settings.name, provider, settings.tags
-        self._base = settings.base_url or ""
-        self._session = session
-        self._timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=limits.connect_seconds, sock_read=limits.read_seconds
-        )
+        address = urlsplit(settings.base_url or "")
+        self._base = quote(address.path, safe="/%:@!$&'()*+,;=~").encode()
+        self._client = _client(settings, limits)
+        own = {k.lower(): v for k, v in settings.headers.items()}
         # Answers are read for their usage, and nothing here unpacks them.
-        self._headers = {**settings.headers, "accept-encoding": "identity"}
+        own["accept-encoding"] = "identity"
         if settings.api_key:
-            self._headers["authorization"] = f"Bearer {settings.api_key}"
+            own["authorization"] = f"Bearer {settings.api_key}"
+        elif address.username is not None:
+            own["authorization"] = _basic(address.username, address.password or "")
+        self._own: Headers = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in own.items()]
+        self._replaced = frozenset(k for k, _ in self._own)
 
     async def send(self, call: UpstreamCall) -> UpstreamAnswer:
         """One call. Raises RequestError when no answer comes."""
-        url = URL(self._base + call.path + (f"?{call.query}" if call.query else ""), encoded=True)
-        try:
-            response = await self._session.request(
-                call.method,
-                url,
-                data=_payload(call),
-                headers={**call.headers, **self._headers},
-                timeout=self._timeout,
-                allow_redirects=False,
-            )
-        except _FAILURES as e:
-            raise self._failure(e) from e
-        return UpstreamAnswer(
-            response.status,
-            list(response.raw_headers),
-            response.headers.get("content-type", ""),
-            self._chunks(response),
-            response.close,
-        )
+        target = self._base + call.path.encode("latin-1")
+        if call.query:
+            target = b"%s?%s" % (target, call.query)
+        replaced = self._replaced
+        headers = [pair for pair in call.headers if pair[0] not in replaced]
+        headers += self._own
+        return await self._client.send(call.method, target, headers, call.body)
 
     async def models(self) -> list[dict[str, Any]]:
         """What the upstream says it serves. Raises RequestError."""
-        answer = await self.send(UpstreamCall("GET", "/models", {}))
-        body = b"".join([c async for c in answer.chunks])
+        answer = await self.send(_MODELS)
         try:
-            data = orjson.loads(body)["data"]
+            data = orjson.loads(await answer.whole())["data"]
         except (orjson.JSONDecodeError, KeyError, TypeError) as e:
             raise RequestError("upstream_invalid", f"The upstream {self.name} did not list its models.") from e
+        finally:
+            answer.close()
         return (
             [m for m in data if isinstance(m, dict) and isinstance(m.get("id"), str)] if isinstance(data, list) else []
         )
 
-    async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        try:
-            # Not iter_chunks: on an answer without a body (204) aiohttp 3.14 never comes to its end.
-            async for chunk in response.content.iter_any():
-                yield chunk
-        except TimeoutError as e:
-            raise RequestError("upstream_timeout", f"The upstream {self.name} fell silent in mid-answer.") from e
-        except _FAILURES as e:
-            raise RequestError("upstream_cut", f"The upstream {self.name} broke off in mid-answer.") from e
-
-    def _failure(self, e: BaseException) -> RequestError:
-        if isinstance(e, asyncio.TimeoutError):
-            return RequestError("upstream_timeout", f"The upstream {self.name} did not answer in time.")
-        if isinstance(e, aiohttp.ClientConnectorError | ConnectionRefusedError | aiohttp.InvalidURL):
-            return RequestError("upstream_unreachable", f"The upstream {self.name} cannot be reached.")
-        return RequestError("upstream_cut", f"The upstream {self.name} broke off before it answered.")
+    async def close(self) -> None:
+        """Gives all connections up."""
+        await self._client.close()
 
 
-def _payload(call: UpstreamCall) -> Any:
-    """A large body goes out piece by piece, so that other requests get their turn."""
-    return io.BytesIO(call.body) if len(call.body) > LARGE else call.body
+def _client(settings: UpstreamSettings, limits: Limits) -> Client:
+    """Our own connections without TLS; for the rest what speaks HTTP/2 and knows proxies, which is imported only then."""
+    address = urlsplit(settings.base_url or "")
+    host = address.hostname or ""
+    proxied = (address.scheme in getproxies() or "all" in getproxies()) and not proxy_bypass(host)
+    if proxied or (address.scheme == "https" and settings.http2):
+        from router.upstreams.secure import SecureClient
+
+        return SecureClient(settings.name, f"{address.scheme}://{address.netloc.rpartition('@')[2]}", limits)
+    secured = ssl.create_default_context() if address.scheme == "https" else None
+    port = address.port or (443 if secured else 80)
+    return PlainClient(settings.name, host, port, limits, secured)
+
+
+def _basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
 
 
 # The `owned_by` of /models tells which server a self-hosted address is.

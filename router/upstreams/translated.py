@@ -11,7 +11,7 @@ import orjson
 from policies.parameters import PARAMETERS
 from router.errors import RequestError
 from router.settings import UpstreamSettings
-from router.upstreams.seam import UpstreamAnswer, UpstreamCall, once
+from router.upstreams.seam import Given, UpstreamAnswer, UpstreamCall
 
 _FUNCTIONS: Mapping[str, str] = {
     "/chat/completions": "acompletion",
@@ -87,15 +87,15 @@ class TranslatedUpstream:
         except Exception as e:  # litellm's tree of exceptions is as wide as its list of providers
             return self._error(e)
         if hasattr(answer, "__aiter__"):
-            return UpstreamAnswer(
-                200, [(b"content-type", b"text/event-stream")], "text/event-stream", self._events(answer)
-            )
-        body = orjson.dumps(_plain(answer))
-        return UpstreamAnswer(200, [(b"content-type", b"application/json")], "application/json", once(body))
+            return Given(200, "text/event-stream", self._events(answer))
+        return Given(200, "application/json", orjson.dumps(_plain(answer)))
 
     async def models(self) -> list[dict[str, Any]]:
         """The names that the settings give."""
         return [{"id": name, "object": "model", "owned_by": self.name} for name in self._names]
+
+    async def close(self) -> None:
+        """litellm keeps its own connections, until the process ends."""
 
     def _arguments(self, parsed: Mapping[str, Any]) -> dict[str, Any]:
         # Only what belongs to the API: litellm takes its own steering (api_base, api_key, mock_response, ...) from the same
@@ -119,7 +119,7 @@ class TranslatedUpstream:
             "code": getattr(e, "code", None),
         }
         body = orjson.dumps({"error": error}, default=str)
-        return UpstreamAnswer(status, [(b"content-type", b"application/json")], "application/json", once(body))
+        return Given(status, "application/json", body)
 
     async def _events(self, stream: Any) -> AsyncIterator[bytes]:
         try:

@@ -9,6 +9,7 @@ from bench.learning.clients import Item, Size
 from bench.learning.exactly_once import count, run
 from bench.learning.writers import ARMS, CELLS, UNFLUSHED, Machine, record
 from metrics.credits import Grant
+from metrics.decisions import line
 from metrics.embedded import start_embedded
 from metrics.ids import new_decision_id
 from metrics.store import Batch, Store
@@ -36,7 +37,7 @@ async def test_what_is_missing_doubled_or_made_up_is_found(tmp_path: Path) -> No
     items = [Item(record(new_decision_id(AT, bytes([n] * 10)), CELLS[0], ARMS[0], AT), "thumbs", 1.0, AT, (0, 0), True, 1) for n in range(4)]  # fmt: skip
     lines = [json.dumps([i.record.cell, i.record.arm, i.signal, i.record.at, i.value]) for i in items]
     grants = [Grant(i.record, "thumbs", True, 1.0) for i in items]
-    await store.write(Batch("w", 1, [(i.record, None) for i in items]))
+    await store.write(Batch("w", 1, [line(i.record, None) for i in items]))
     await store.credit(grants[:3], "w", 2)
     file.write_text("\n".join(lines[:3]))
     assert count(machine, items[:3], file).error < 1e-9

@@ -13,6 +13,7 @@ import redis
 
 from metrics.connect import connect
 from metrics.credits import Grant
+from metrics.decisions import line
 from metrics.embedded import find_server
 from metrics.episodes import Episode
 from metrics.errors import StoreError
@@ -57,7 +58,7 @@ async def exercise(url: str, decide: Callable[..., DecisionRecord]) -> None:
     assert await store.begin("w") == 0
     sums = dict(reward(f"cell{n}", "a", "latency", NOW, 1.0) for n in range(20))
     for _ in range(2):
-        await store.write(Batch("w", 1, [(r, f"c{n}") for n, r in enumerate(records)], sums, {"cell0": {"x": 1}}))
+        await store.write(Batch("w", 1, [line(r, f"c{n}") for n, r in enumerate(records)], sums, {"cell0": {"x": 1}}))
     assert await store.begin("w") == 1
     assert len(await store.find([f"c{n}" for n in range(20)], NOW)) == 20
     grants = [Grant(r, "rating", 5, 1.0) for r in records]
@@ -65,7 +66,7 @@ async def exercise(url: str, decide: Callable[..., DecisionRecord]) -> None:
     assert await store.credit(grants, "w", 2) == [False] * 20
     episode = Episode("team-a", "s", "success", 1.0, NOW, 60.0, "t", tuple(records))
     assert (await store.open([episode]))[0].state == "unknown"
-    await store.write(Batch("w", 3, [(replace(r, session="s"), None) for r in records]))
+    await store.write(Batch("w", 3, [line(replace(r, session="s"), None) for r in records]))
     assert len((await store.open([episode]))[0].ids) == 20
     assert [await store.credit([episode], "w", n) for n in (4, 5)] == [[True], [False]]
     found = await store.statistics(NOW)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from metrics.balance import balanced
 from metrics.correlation import FLATTEST, OWN, PROOF, Moments, comparable, moments, paired, pooled, weighed, worth
 from metrics.credits import Grant
+from metrics.decisions import line
 from metrics.embedded import EmbeddedServer
 from metrics.episodes import Episode
 from metrics.instruments import Instruments
@@ -214,7 +215,7 @@ async def test_measured_weights_are_read_with_the_cells_of_a_task_and_learned_wi
 
 async def test_no_arm_is_called_as_the_pairs_are(store: Store, decide: Decide) -> None:
     one = decide(observed=(("truncated", 1.0),))
-    await store.write(Batch("w", 1, [(one, None)], cells={CELL: {}}))
+    await store.write(Batch("w", 1, [line(one, None)], cells={CELL: {}}))
     await store.credit([Grant(one, "score", 0.5, 0.5, one.observed or ())], "w", 2)
     cell = (await store.statistics(NOW))[CELL]
     assert PAIRS not in cell.arms

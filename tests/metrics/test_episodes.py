@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metrics import keys
+from metrics.decisions import line
 from metrics.embedded import EmbeddedServer
 from metrics.episodes import DUE, MOST, Episode, Opened, shared
 from metrics.errors import SignalError
@@ -162,7 +163,7 @@ async def test_a_session_without_anything_to_learn_is_known_and_one_of_long_ago_
     store: Store, decide: Decide
 ) -> None:
     old, idle = decide(session="old", at=NOW - 9_000), decide(session="idle", cell=None, arm=None)
-    await store.write(Batch("w", 1, [(old, None), (idle, None)]))
+    await store.write(Batch("w", 1, [line(old, None), line(idle, None)]))
     asked = [episode(session=name) for name in ("old", "idle", "other")]
     assert [o.state for o in await store.open(asked)] == ["late", "open", "unknown"]
     again = (await store.open([episode(session="old", window=10_000.0)]))[0]
@@ -186,10 +187,10 @@ async def test_decisions_after_the_word_do_not_share_in_it(replica: Any, decide:
 
 
 async def test_a_session_is_bounded_and_ends(store: Store, raw: "redis.Redis", decide: Decide) -> None:
-    made = [(decide(session="s", at=NOW - 1000 + n), None) for n in range(MOST + 50)]
+    made = [line(decide(session="s", at=NOW - 1000 + n), None) for n in range(MOST + 50)]
     await store.write(Batch("w", 1, made))
     key = keys.session("team-a", "s")
-    assert raw.zrange(key, 0, -1) == [record.id for record, _ in made[50:]]
+    assert raw.zrange(key, 0, -1) == [decision for decision, *_ in made[50:]]
     assert 0 < raw.ttl(key) <= store.window
     (opened,) = await store.open([episode()])
     assert len(opened.ids) == MOST

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from metrics import notes
 from metrics.families import FAMILIES, PREFIX
 from metrics.instruments import Instruments
 from metrics.outcome import DecisionRecord, Outcome
@@ -180,3 +183,51 @@ def test_several_workers_are_summed_on_any_worker_s_page(tmp_path: Path) -> None
 @pytest.mark.parametrize("value", [-1, 0, None])
 def test_odd_token_counts_do_not_raise(value: int | None, finish: Finish) -> None:
     Instruments().finished(finish(prompt_tokens=value, completion_tokens=value, cost_usd=value))
+
+
+def buckets(page: bytes, family: str) -> dict[str, float]:
+    return {k: v for k, v in series(page).items() if k.startswith(f"setpoint_{family}")}
+
+
+@given(st.lists(st.sampled_from([0.0, 0.1, 0.15, 0.95, 1.0, 1.5]), min_size=1, max_size=50))
+def test_what_is_noted_first_and_brought_in_at_once_is_what_observing_one_by_one_gives(amounts: list[float]) -> None:
+    noted, observed = Instruments(), Instruments()
+    for amount in amounts:
+        noted.classified("code", amount)
+        observed._families["classifier_confidence"].labels("code").observe(amount)
+    found = buckets(noted.render()[0], "classifier_confidence")
+    assert found == pytest.approx(buckets(observed.render()[0], "classifier_confidence"))
+    assert buckets(noted.render()[0], "classifier_confidence") == found  # and once only
+
+
+def test_a_request_is_counted_as_it_was_with_what_it_does_not_have_left_out(finish: Finish, decide: Decide) -> None:
+    instruments = Instruments()
+    for changes in (
+        {"ttft": 0.5, "cost_usd": 0.25},
+        {"prompt_tokens": None, "completion_tokens": 3},
+        {"result": "error"},
+    ):
+        instruments.finished(finish(decide(), seconds=2.0, upstream_seconds=2.5, **changes))
+    before = series(instruments.page()[0])
+    assert not [name for name in before if name.startswith("setpoint_requests_total")]
+    found = series(instruments.render()[0])
+    assert found['setpoint_requests_total{model="m",outcome="ok",surface="chat",task="code"}'] == 2
+    assert found['setpoint_request_seconds_sum{model="m"}'] == 6
+    assert found['setpoint_request_seconds_bucket{le="1.28",model="m"}'] == 0
+    assert found['setpoint_request_seconds_bucket{le="2.56",model="m"}'] == 3
+    assert (found["setpoint_overhead_seconds_count"], found["setpoint_overhead_seconds_sum"]) == (3, 0)
+    assert found['setpoint_time_to_first_token_seconds_count{model="m"}'] == 1
+    assert found['setpoint_tokens_total{direction="input",model="m"}'] == 20
+    assert found['setpoint_tokens_total{direction="output",model="m"}'] == 43
+    assert found['setpoint_cost_usd_total{model="m"}'] == 0.25
+    assert not [name for name in found if name.startswith("setpoint_not_effective_total")]
+
+
+def test_notes_are_brought_in_also_where_nobody_asks(
+    finish: Finish, decide: Decide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notes, "_FULL", 100)
+    instruments = Instruments()
+    for _ in range(3):
+        instruments.finished(finish(decide()))
+    assert series(instruments.page()[0])["setpoint_overhead_seconds_count"] == 3

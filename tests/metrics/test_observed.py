@@ -1,12 +1,13 @@
 """Each detector, on answers that show the thing and on answers that look like it."""
 
+import re
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.observed import Repeats, json_valid, observe, refusal, repetition, rewards, truncated
+from metrics.observed import _REFUSAL, _UNITS, Repeats, json_valid, observe, refusal, repetition, rewards, truncated
 from metrics.outcome import DecisionRecord, Outcome
 
 Decide = Callable[..., DecisionRecord]
@@ -56,6 +57,31 @@ def test_short_answers_are_not_judged_for_repetition() -> None:
 def test_repetition_is_a_share_whatever_the_text(text: str) -> None:
     ratio = repetition(text)
     assert ratio is None or 0 <= ratio <= 1
+
+
+@given(
+    st.lists(
+        st.sampled_from(["a", "Of_1", " ", ", ", "-", "\n", "\x00", "é", "ß", "好", "的", "。", "😀"]), max_size=400
+    )
+)
+def test_repetition_is_what_counting_4_grams_gives_however_the_text_is_split(parts: list[str]) -> None:
+    text = "".join(parts)
+    units = _UNITS.findall(text.lower())
+    if len(units) < 50:
+        assert repetition(text) is None
+        return
+    grams = [tuple(units[n : n + 4]) for n in range(len(units) - 3)]
+    assert repetition(text) in (ratio := 1 - len(set(grams)) / len(grams), max(ratio, 0.5))
+
+
+WAYS = re.findall(r"[a-z]+|'t|[\u4e00-\u9fff]+", _REFUSAL.pattern, re.IGNORECASE)
+
+
+@given(st.lists(st.sampled_from([*WAYS, "I", "I'm", " ", " ", "，", ", ", "\u2019t", "Not"]), max_size=20))
+def test_no_refusal_is_missed_by_looking_for_hints_first(parts: list[str]) -> None:
+    text = "".join(parts)
+    found = _REFUSAL.search(text[:200].replace("\u2019", "'")) is not None
+    assert refusal(text) == (found if text.strip() else None)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import redis
 
 from metrics import keys
 from metrics.credits import Grant
+from metrics.decisions import line
 from metrics.embedded import EmbeddedServer
 from metrics.errors import SchemaError, StoreError
 from metrics.outcome import DecisionRecord
@@ -85,14 +86,16 @@ async def test_a_signal_is_credited_once_per_decision_whoever_asks_and_how_often
 
 async def test_a_decision_is_found_by_its_id_and_by_its_completion_id(store: Store, decide: Decide) -> None:
     one, other = decide(session="s", cell=None, arm=None), decide(at=NOW - 6 * 86_400)
-    await store.write(Batch("w", 1, [(one, "chatcmpl-1"), (other, "chatcmpl-2")]))
+    await store.write(Batch("w", 1, [line(one, "chatcmpl-1"), line(other, "chatcmpl-2")]))
     found = await store.find([one.id, "chatcmpl-2", "chatcmpl-3", "dec_", "dec_nothing", ""], NOW)
     assert found == {one.id: one, "chatcmpl-2": other}
 
 
 async def test_decisions_expire_and_sums_do_not(store: Store, raw: "redis.Redis", decide: Decide) -> None:
     record = decide()
-    await store.write(Batch("w", 1, [(record, "c")], batch("w", 1, ("0.3", NOW, 1.0)).sums, {CELL: {"grid": [0.1]}}))
+    await store.write(
+        Batch("w", 1, [line(record, "c")], batch("w", 1, ("0.3", NOW, 1.0)).sums, {CELL: {"grid": [0.1]}})
+    )
     assert 0 < int(raw.ttl(keys.decisions(record.id, 0))) <= store.window + keys.BUCKET
     assert int(raw.ttl(keys.completions("c", int(NOW) // keys.DAY))) > 0
     assert raw.ttl(keys.sums(CELL, epoch_of(NOW))) == -1
@@ -128,7 +131,7 @@ async def test_all_keys_of_a_cell_share_one_hash_tag(decide: Decide) -> None:
 async def test_corrupt_values_are_skipped_and_counted(store: Store, raw: "redis.Redis", decide: Decide) -> None:
     record, lost = decide(), decide()
     await store.write(
-        Batch("w", 1, [(record, None), (lost, None)], batch("w", 1, ("a", NOW, 1.0)).sums, {CELL: {"x": 1}})
+        Batch("w", 1, [line(record, None), line(lost, None)], batch("w", 1, ("a", NOW, 1.0)).sums, {CELL: {"x": 1}})
     )
     sums = keys.sums(CELL, epoch_of(NOW))
     for field, value in (("n|latency|a", "nan"), ("s|latency|b", "1"), ("garbage", "1"), ("n|rating|c", "-5")):
@@ -158,7 +161,7 @@ async def test_keys_of_another_type_do_not_stop_a_batch(store: Store, raw: "redi
     record = decide()
     raw.set(keys.decisions(record.id, 0), "a string")
     raw.set(keys.sums(CELL, epoch_of(NOW)), "a string")
-    await store.write(Batch("w", 1, [(record, "c")], batch("w", 1, ("a", NOW, 1.0)).sums))
+    await store.write(Batch("w", 1, [line(record, "c")], batch("w", 1, ("a", NOW, 1.0)).sums))
     assert await store.find(["c"], NOW) == {}
     assert store.corrupt > 0
 
@@ -219,7 +222,7 @@ async def test_a_key_of_another_type_gives_way_to_the_next_reward(store: Store, 
 
 async def test_a_completion_of_a_replica_whose_day_has_begun_is_found(store: Store, decide: Decide) -> None:
     tomorrow = decide(at=NOW + 86_400)
-    await store.write(Batch("w", 1, [(tomorrow, "chatcmpl-1")]))
+    await store.write(Batch("w", 1, [line(tomorrow, "chatcmpl-1")]))
     assert await store.find(["chatcmpl-1"], NOW) == {"chatcmpl-1": tomorrow}
 
 

@@ -1,0 +1,344 @@
+"""HTTP/1.1: connections to one upstream, kept and used again. httptools (llhttp, Node's parser) reads the answers.
+
+What most self-hosted models are reached by, and where an answer may come within a millisecond: general clients cost 35 to 1,500 µs
+of CPU a call, this one 14 (docs/decisions/0012-data-plane.md).
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from typing import cast
+
+import httptools
+
+from router.errors import RequestError
+from router.settings import Limits
+from router.upstreams.seam import Failures, Headers
+
+KEPT_SECONDS = 30  # that an idle connection is kept: most servers keep theirs for longer
+MOST_UNREAD = 256 * 1024  # bytes of an answer, above which its upstream has to wait
+MOST_HEADERS = 64 * 1024  # bytes
+_SWEEPS = 1.0  # seconds between two looks for silent and idle connections
+_BODILESS = frozenset({b"GET", b"HEAD", b"DELETE"})
+
+
+class PlainClient:
+    """Connections to one host and port. For one event loop."""
+
+    def __init__(
+        self, upstream: str, host: str, port: int, limits: Limits, secured: ssl.SSLContext | None = None
+    ) -> None:
+        self.failures = Failures(upstream)
+        self._host, self._port, self._limits, self._secured = host, port, limits, secured
+        shown = f"[{host}]" if ":" in host else host.encode("idna").decode()
+        usual = 443 if secured else 80
+        self._host_line = f"host: {shown}{'' if port == usual else f':{port}'}\r\n".encode()
+        self._idle: list[_Connection] = []
+        self._all: set[_Connection] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    async def send(self, method: str, target: bytes, headers: Headers, body: bytes) -> "PlainAnswer":
+        """One call. A kept connection that turns out to have been closed meanwhile is replaced, and the call made again."""
+        message = self._message(method.encode(), target, headers, body)
+        while True:
+            connection = self._kept() or await self._connect()
+            answer = connection.ask(message, head_only=method == "HEAD")
+            try:
+                if not answer.begun:
+                    await answer.more()
+            except BaseException:
+                answer.close()
+                raise
+            if answer.begun:
+                return answer
+            if not (connection.used > 1 and answer.unheard):
+                assert answer.error is not None
+                raise answer.error
+
+    async def close(self) -> None:
+        """Gives all connections up."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for connection in list(self._all):
+            connection.abort()
+
+    def _message(self, method: bytes, target: bytes, headers: Headers, body: bytes) -> bytes:
+        lines = [method, b" ", target, b" HTTP/1.1\r\n", self._host_line]
+        for name, value in headers:
+            lines += (name, b": ", value, b"\r\n")
+        if body or method not in _BODILESS:
+            lines.append(b"content-length: %d\r\n\r\n" % len(body))
+            lines.append(body)
+        else:
+            lines.append(b"\r\n")
+        return b"".join(lines)
+
+    def _kept(self) -> "_Connection | None":
+        while self._idle:
+            connection = self._idle.pop()  # the one that was used last: the others may go
+            if connection.usable:
+                return connection
+        return None
+
+    async def _connect(self) -> "_Connection":
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._limits.connect_seconds):
+                _, connection = await loop.create_connection(
+                    lambda: _Connection(self, loop), self._host, self._port, ssl=self._secured
+                )
+        except TimeoutError as e:
+            raise self.failures.timeout(begun=False) from e
+        except (OSError, UnicodeError) as e:
+            raise self.failures.unreachable() from e
+        if self._sweeper is None:
+            self._sweep(loop)
+        return connection
+
+    # What connections tell
+
+    def opened(self, connection: "_Connection") -> None:
+        """A connection was made."""
+        self._all.add(connection)
+
+    def free(self, connection: "_Connection") -> None:
+        """An answer was read to its end."""
+        self._idle.append(connection)
+
+    def lost(self, connection: "_Connection") -> None:
+        """A connection is no more."""
+        self._all.discard(connection)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give up connections that were silent for too long; cheaper than a timer for each call."""
+        now, patience = loop.time(), self._limits.read_seconds
+        for connection in list(self._all):
+            connection.look(now, patience)
+        self._idle = [c for c in self._idle if c.usable]
+        self._sweeper = loop.call_later(min(_SWEEPS, patience / 4), self._sweep, loop) if self._all else None
+
+
+class PlainAnswer:
+    """An answer while it comes."""
+
+    __slots__ = (
+        "_connection", "_parts", "_size", "_waiter", "begun", "content_type", "error", "headers", "over", "status", "unheard",
+    )  # fmt: skip
+
+    def __init__(self, connection: "_Connection") -> None:
+        self._connection = connection
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self.status, self.content_type = 0, ""
+        self.headers: Headers = []
+        self.error: RequestError | None = None
+        self.begun = self.over = False
+        self.unheard = True  # not a byte has come: what was asked may never have arrived
+
+    async def whole(self) -> bytes:
+        """All bytes together. Raises RequestError where they end too soon."""
+        if self.over and self.error is None:
+            parts = self._parts
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+        return b"".join([chunk async for chunk in self])
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The bytes as they come."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._parts:
+            if self.over:
+                if self.error is not None:
+                    raise self.error
+                raise StopAsyncIteration
+            await self.more()
+        parts = self._parts
+        self._parts = []
+        if self._size > MOST_UNREAD:
+            self._connection.resume()
+        self._size = 0
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def close(self) -> None:
+        """Gives the connection up, unless the answer is over."""
+        if not self.over:
+            self.over = True
+            self._connection.abort()
+
+    async def more(self) -> None:
+        """Wait for the next thing to happen."""
+        self._waiter = self._connection.loop.create_future()
+        await self._waiter
+
+    # What the connection tells
+
+    def wake(self) -> None:
+        """Something happened."""
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def begin(self, status: int, headers: Headers) -> None:
+        """The head has come."""
+        self.status, self.headers, self.begun = status, headers, True
+        for name, value in headers:
+            if name == b"content-type":
+                self.content_type = value.decode("latin-1")
+        self.wake()
+
+    def take(self, part: bytes) -> bool:
+        """A part of the body; whether the upstream may send more."""
+        self._parts.append(part)
+        self._size += len(part)
+        if self._waiter is not None:
+            self.wake()
+        return self._size <= MOST_UNREAD
+
+    def end(self, error: RequestError | None = None) -> None:
+        """Nothing more will come."""
+        self.error, self.over = error, True
+        self.wake()
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, and the answer that it waits for, if any."""
+
+    def __init__(self, client: PlainClient, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.used = 0
+        self._client = client
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._answer: PlainAnswer | None = None
+        self._headers: Headers = []
+        self._size = 0  # of the headers
+        self._interim = self._head_only = self._paused = self._delimited = False
+        self._heard_at = 0.0
+
+    @property
+    def usable(self) -> bool:
+        """Whether a call can be made on it now."""
+        return self._answer is None and self._transport is not None and not self._transport.is_closing()
+
+    def ask(self, message: bytes, *, head_only: bool) -> PlainAnswer:
+        """Send a request."""
+        assert self._transport is not None
+        self.used += 1
+        self._head_only = head_only
+        self._heard_at = self.loop.time()
+        self._answer = answer = PlainAnswer(self)
+        self._transport.write(message)
+        return answer
+
+    def abort(self) -> None:
+        """Give it up at once."""
+        self._answer = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    def resume(self) -> None:
+        """The answer was read: more may come."""
+        if self._paused and self._transport is not None and not self._transport.is_closing():
+            self._paused = False
+            self._heard_at = self.loop.time()
+            self._transport.resume_reading()
+
+    def look(self, now: float, patience: float) -> None:
+        """End it, if it was silent for too long."""
+        silent = now - self._heard_at
+        if self._answer is None:
+            if silent > KEPT_SECONDS:
+                self.abort()
+        elif silent > patience and not self._paused:
+            self._fail(self._client.failures.timeout(self._answer.begun))
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It can be used."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        self._heard_at = self.loop.time()
+        self._client.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        answer = self._answer
+        if answer is None:  # nobody asked for them
+            self.abort()
+            return
+        answer.unheard = False
+        self._heard_at = self.loop.time()
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as e:
+            self._fail(self._client.failures.invalid(str(e) or type(e).__name__))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is no more; an answer without a length ends so."""
+        self._client.lost(self)
+        self._transport = None
+        answer, self._answer = self._answer, None
+        if answer is None or answer.over:
+            return
+        whole = answer.begun and not self._delimited and exc is None
+        answer.end(None if whole else self._client.failures.cut(answer.begun))
+
+    def _fail(self, error: RequestError) -> None:
+        answer = self._answer
+        self.abort()
+        if answer is not None:
+            answer.end(error)
+
+    # httptools
+
+    def on_message_begin(self) -> None:
+        """A head comes."""
+        self._headers, self._size, self._delimited = [], 0, False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One line of it."""
+        self._size += len(name) + len(value)
+        if self._size > MOST_HEADERS:
+            raise httptools.HttpParserError("its headers are too large")
+        name = name.lower()
+        if name in (b"content-length", b"transfer-encoding"):
+            self._delimited = True
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """The head is there."""
+        status = self._parser.get_status_code()
+        self._interim = status < 200
+        if self._answer is None or self._interim:
+            return
+        self._answer.begin(status, self._headers)
+        if self._head_only:  # the parser would wait for the body that its length promises
+            answer, self._answer = self._answer, None
+            answer.end()
+            self.abort()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        if self._answer is not None and not self._answer.take(body) and not self._paused:
+            self._paused = True
+            assert self._transport is not None
+            self._transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        """The answer is over, and the connection free for the next one."""
+        if self._interim or self._answer is None:
+            return
+        answer, self._answer = self._answer, None
+        if self._paused:
+            assert self._transport is not None
+            self._paused = False
+            self._transport.resume_reading()
+        if self._parser.should_keep_alive():
+            self._client.free(self)
+        else:
+            self.abort()
+        answer.end()
