@@ -1,6 +1,6 @@
 """The ask: from a conversation in any API's shape to the text that counts and where it stands. Never raises."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -55,10 +55,10 @@ def read_messages(messages: Sequence[Any], tools: bool = False, wants_json: bool
                 asks, loop = not is_harness(content), False
                 turn += asks
             else:
-                asks = speaks(next(_texts(content), "")) or not is_harness(_text(content))
-                image = _has(content, _IMAGE_TYPES)
+                texts, image, result = _parts(content)
+                asks = bool(texts) and (speaks(texts[0]) or not is_harness("\n".join(texts)))
                 # Anthropic's shape of a tool result; harnesses add reminders to it, which nobody asked.
-                loop = not asks and _has(content, _TOOL_TYPES)
+                loop = result and not asks
                 images = images or image
                 turn += asks or (image and not loop)
             if asks:
@@ -94,23 +94,23 @@ def _latest(said: Sequence[Any]) -> tuple[str, int, tuple[str, ...]]:
 
 
 def _text(content: Any) -> str:
-    return content if isinstance(content, str) else "\n".join(_texts(content))
+    return content if isinstance(content, str) else "\n".join(_parts(content)[0])
 
 
-def _texts(content: Any) -> Iterator[str]:
-    if isinstance(content, str):
-        yield content
-    elif isinstance(content, list):
-        for part in content:
-            if isinstance(part, str):
-                yield part
-            elif isinstance(part, dict) and part.get("type") in _TEXT_TYPES and isinstance(part.get("text"), str):
-                yield part["text"]
-
-
-def _has(content: Any, types: tuple[str, ...]) -> bool:
-    if isinstance(content, list):
-        for part in content:
-            if isinstance(part, dict) and part.get("type") in types:
-                return True
-    return False
+def _parts(content: Any) -> tuple[list[str], bool, bool]:
+    """(texts, whether there is an image, whether there is a tool's result) of a message's parts."""
+    texts: list[str] = []
+    image = result = False
+    for part in content if isinstance(content, list) else ():
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, dict):
+            kind = part.get("type")
+            if kind in _TEXT_TYPES:
+                if isinstance(text := part.get("text"), str):
+                    texts.append(text)
+            elif kind in _IMAGE_TYPES:
+                image = True
+            elif kind in _TOOL_TYPES:
+                result = True
+    return texts, image, result

@@ -7,7 +7,7 @@ those that do best on the English half do on the Chinese half what its own do, w
 """
 
 from collections.abc import Sequence
-from math import exp, log
+from math import exp
 
 from classifier.ask import Ask
 from classifier.followup import is_follow_up, length
@@ -38,36 +38,41 @@ def pooled(
         return None
     follows = before is not None and is_follow_up(ask.text)
     trust = (ASK_UNDER_SYSTEM if system else 1.0) * (FOLLOW_UP if follows else 1.0)
-    said: Sequence[float] = system or [0.0] * len(tasks)
+    # Products, not sums of logarithms: an operation a task and piece of evidence.
+    said: Sequence[float] = system or [1.0] * len(tasks)
     if own:
-        said = [trust * log(p + _LEAST) + s for p, s in zip(own, said, strict=True)]
+        said = [(p + _LEAST) ** trust * s for p, s in zip(own, said, strict=True)]
     if before:
         doubt = 0.0 if follows else SHIFT + (1 - SHIFT) * min(length(ask.text) / STANDS_ALONE, 1.0)
-        said = [s + b for s, b in zip(said, _likely(before, doubt), strict=True)]
+        said = [s * b for s, b in zip(said, _likely(before, doubt), strict=True)]
     if own:
         for wanted, factors in ((ask.wants_json, JSON), (ask.images, IMAGES)):
             if wanted:
-                said = [s + log(factors.get(t, 1.0)) for s, t in zip(said, tasks, strict=True)]
-    return normalised(said)
+                said = [s * factors.get(t, 1.0) for s, t in zip(said, tasks, strict=True)]
+    return _shares(said)
 
 
-def normalised(said: Sequence[float], scale: float = 1.0) -> Probabilities:
-    """Probabilities from log-odds. A tuple: many are remembered, and Python's collector does not look at tuples of numbers."""
+def normalised(said: Sequence[float], scale: float) -> Probabilities:
+    """Probabilities from log-odds."""
     most = max(said)
-    e = [exp((s - most) * scale) for s in said]
-    mass = sum(e)
-    return tuple([x / mass for x in e])
+    return _shares([exp((s - most) * scale) for s in said])
 
 
 def instructed(tasks: Sequence[str], system: Probabilities) -> Probabilities:
-    """What a system prompt with these probabilities adds to the log-odds of each task: that it sounds like talk says nothing,
-    it mostly describes who is talking."""
+    """How likely a system prompt with these probabilities makes each task: that it sounds like talk says nothing, it mostly
+    describes who is talking."""
     talk = sum(p for t, p in zip(tasks, system, strict=True) if t == PERSONA) / len(tasks)
     said = [talk + (0.0 if t == PERSONA else p) for t, p in zip(tasks, system, strict=True)]
     return tuple(_likely(said, SYSTEM_DOUBT))
 
 
 def _likely(said: Sequence[float], doubt: float) -> list[float]:
-    """What probabilities add to the log-odds, with a share of doubt spread over all tasks."""
+    """Probabilities with a share of doubt spread over all tasks; none is 0."""
     even = doubt / len(said) + _LEAST
-    return [log((1 - doubt) * p + even) for p in said]
+    return [(1 - doubt) * p + even for p in said]
+
+
+def _shares(said: Sequence[float]) -> Probabilities:
+    """Of a whole of 1. A tuple: many are remembered, and Python's collector does not look at tuples of numbers."""
+    mass = sum(said)
+    return tuple([s / mass for s in said])
