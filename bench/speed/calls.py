@@ -155,6 +155,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("bench.speed.calls", description="Calls and bytecode instructions of a request.")
     parser.add_argument("--write", action="store_true", help=f"write them to {COMMITTED.name}")
     parser.add_argument("--where", action="store_true", help="print from which functions most calls come")
+    parser.add_argument(
+        "--rounds", type=int, default=3, metavar="N", help="counts of which the fewest are taken; default: 3"
+    )
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.inside:
@@ -162,7 +165,9 @@ def main(arguments: list[str]) -> int:
         return 0
     then = committed()
     try:
-        found = counted(where=True) if options.where else fewest(None if options.write else then)._asdict()
+        found = (
+            counted(where=True) if options.where else fewest(None if options.write else then, options.rounds)._asdict()
+        )
     except BenchError as e:
         print(f"bench: speed.calls: {e}", file=sys.stderr)
         return 1
