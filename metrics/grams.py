@@ -21,8 +21,9 @@ _ASCII = bytes(ord(c.lower()) if (c := chr(i)) == "_" or c.isalnum() else 32 for
 Units = Sequence[bytes] | Sequence[str]  # what they are does not matter, but which are the same
 
 
-def grams(text: str) -> tuple[Units, int]:
-    """Words in lower case, and characters that are words, in order; and how many different 4-grams they have."""
+def grams(text: str, least: int) -> tuple[Units, int]:
+    """Words in lower case, and characters that are words, in order; and how many different 4-grams they have, if they are at least
+    so many."""
     found: Units
     if text.isascii() or not _FOREIGN.search(text):
         found = text.encode("ascii", "replace").translate(_ASCII).split()
@@ -30,12 +31,15 @@ def grams(text: str) -> tuple[Units, int]:
         text = text.lower()
         codes = _characters(text) if len(text) > _SHORT and _CHARACTER.search(text) else None
         if codes is not None:
+            if len(codes) < least:
+                return "", 0
             wide = codes.astype(np.uint64)
             runs = wide[:-3] << 48 | wide[1:-2] << 32 | wide[2:-1] << 16 | wide[3:]
             runs.sort()
-            different = int(np.count_nonzero(runs[1:] != runs[:-1])) + 1 if len(runs) else 0
-            return codes.tobytes().decode("utf-16-le"), different
+            return codes.tobytes().decode("utf-16-le"), int(np.count_nonzero(runs[1:] != runs[:-1])) + 1
         found = UNITS.findall(text)
+    if len(found) < least:
+        return found, 0
     return found, len(set(zip(found, found[1:], found[2:], found[3:], strict=False)))
 
 

@@ -18,6 +18,7 @@ _TOOLS = frozenset({"tool_calls", "function_call", "tool_use"})
 _CUT = frozenset({"length", "max_tokens", "max_output_tokens"})
 
 _NORMALISE = {name: row.normalise for name, row in SIGNALS.items()}
+_FLAGS = {flag: {name: row.normalise(flag) for name, row in SIGNALS.items()} for flag in (True, False)}
 _REFUSAL = re.compile(
     r"\b(?:i(?:'m| am) (?:really |very |so )?(?:sorry|afraid),? (?:but )?(?:i|that|this)\b.{0,40}?"
     r"\b(?:can(?:'t|not| not)|won't|unable|not able)"
@@ -71,7 +72,7 @@ def repetition(text: str) -> float | None:
     """
     if len(text) < _ENOUGH:
         return None
-    found, different = grams(text[-_TAIL:])
+    found, different = grams(text[-_TAIL:], _ENOUGH)
     if len(found) < _ENOUGH:
         return None
     ratio = 1 - different / (len(found) - 3)
@@ -122,7 +123,12 @@ def observe(outcome: Outcome) -> dict[str, Raw]:
 
 def rewards(raw: dict[str, Raw]) -> dict[str, float]:
     """The same as rewards in [0, 1]; what is no number is left out."""
-    return {name: number for name, value in raw.items() if (number := _NORMALISE[name](value)) is not None}
+    out = {}
+    for name, value in raw.items():
+        number = _FLAGS[value][name] if value is True or value is False else _NORMALISE[name](value)
+        if number is not None:
+            out[name] = number
+    return out
 
 
 class Repeats:
