@@ -61,7 +61,7 @@ def test_repetition_is_a_share_whatever_the_text(text: str) -> None:
 
 
 PARTS = st.sampled_from(
-    ["a", "Of_1", " ", ", ", "-", "\n", "\x00", "é", "İ", "—", "好", "的", "ひ", "。", "😀", "𝐀", "\ud800"]
+    ["a", "Of_1", " ", ", ", "-", "\n", "\x00", "é", "İ", "—", "好", "的", "ひ", "・", "。", "😀", "𝐀", "\ud800"]
 )
 
 
