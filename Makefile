@@ -39,6 +39,7 @@ lock: .venv/.dev             ## new pins, with hashes, for 3.11 to 3.13
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 requirements/plots.in -c requirements/dev.txt -o requirements/plots.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 bench/litellm-requirements.in -o bench/litellm-requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 bench/tensorzero-requirements.in -o bench/tensorzero-requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 bench/granian-requirements.in -o bench/granian-requirements.txt
 
 # The project itself is installed editable, with a build back end that is pinned too: nothing is fetched unhashed.
 .venv/.run: requirements/run.txt requirements/build.txt

@@ -1,15 +1,17 @@
 """The ask: from a conversation in any API's shape to the text that counts and where it stands. Never raises."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
-from classifier.envelope import bounded, is_harness, opened
+from classifier.envelope import is_harness, opened, speaks
 from classifier.language import language_of
 
 _REMEMBERED = 4  # earlier asks that a follow-up may take its task from
 _LOOKED_BACK = 12  # earlier messages that are opened for them: a conversation may have thousands, each long
 _SYSTEM = 2_000  # characters of the system prompt
 # Tuples: what stands in their place may be any JSON, also what cannot be hashed.
+_SYSTEM_ROLES, _TOOL_ROLES = ("system", "developer"), ("tool", "function")
 _TOOL_TYPES = ("tool_result", "function_call_output", "computer_call_output")
 _TEXT_TYPES = ("text", "input_text", "output_text")
 _IMAGE_TYPES = ("image_url", "image", "input_image")
@@ -39,45 +41,60 @@ def read_text(text: str) -> Ask:
 
 def read_messages(messages: Sequence[Any], tools: bool = False, wants_json: bool = False) -> Ask:
     """The ask of a conversation: chat completions, Anthropic's messages, or items of the Responses API."""
-    said: list[str] = []  # by the user, still in its envelope
+    said: list[Any] = []  # contents of the user's messages, still in their envelopes
     turn, system, images, loop = 0, "", False, False
-    for message in messages:
+    for message in messages:  # perhaps thousands: each is looked at once, and none is copied
         if not isinstance(message, dict):
             continue
-        role, content = message.get("role"), message.get("content")
-        if role in ("system", "developer"):
-            system = system or bounded("\n".join(_texts(content)))[:_SYSTEM]
-        elif role in ("tool", "function") or message.get("type") in _TOOL_TYPES:
+        role, kind = message.get("role"), message.get("type")
+        if kind is not None and kind in _TOOL_TYPES and role not in _SYSTEM_ROLES:
             loop = True
         elif role == "user":
-            text = "\n".join(_texts(content))
-            image = _has(content, _IMAGE_TYPES)
-            asks = not is_harness(text)
-            # Anthropic's shape of a tool result; harnesses add reminders to it, which nobody asked.
-            loop = _has(content, _TOOL_TYPES) and not asks
-            images = images or image
-            turn += asks or (image and not loop)
+            content = message.get("content")
+            if isinstance(content, str):
+                asks, loop = not is_harness(content), False
+                turn += asks
+            else:
+                asks = speaks(next(_texts(content), "")) or not is_harness(_text(content))
+                image = _has(content, _IMAGE_TYPES)
+                # Anthropic's shape of a tool result; harnesses add reminders to it, which nobody asked.
+                loop = not asks and _has(content, _TOOL_TYPES)
+                images = images or image
+                turn += asks or (image and not loop)
             if asks:
-                said.append(text)
-        else:
+                said.append(content)
+        elif role == "assistant":
             loop = False
+        elif role in _SYSTEM_ROLES:
+            system = system or _text(message.get("content"))[:_SYSTEM]
+        else:
+            loop = role in _TOOL_ROLES
     text, attempt, previous = _latest(said)
-    return Ask(text, language_of(text), max(turn, 1), attempt, previous, loop, images, system, tools, wants_json)
+    return Ask(text, language_of(text), turn or 1, attempt, previous, loop, images, system, tools, wants_json)
 
 
-def _latest(said: Sequence[str]) -> tuple[str, int, tuple[str, ...]]:
+def _latest(said: Sequence[Any]) -> tuple[str, int, tuple[str, ...]]:
     """(the last ask, how often it was asked in a row, asks before it)."""
     if not said:
         return "", 1, ()
-    text, attempt, to_open = opened(said[-1]), 1, _LOOKED_BACK
-    for again in reversed(said[:-1]):
-        if again != said[-1]:  # what was sent again is mostly the same to the byte
+    last = _text(said[-1])
+    text, attempt = opened(last), 1
+    if len(said) == 1:
+        return text, 1, ()
+    to_open = _LOOKED_BACK
+    for content in reversed(said[:-1]):
+        again = _text(content)
+        if again != last:  # what was sent again is mostly the same to the byte
             to_open -= 1
             if to_open < 0 or opened(again) != text:
                 break
         attempt += 1
-    earlier = map(opened, said[-1 - attempt : -1 - attempt - _LOOKED_BACK : -1])
-    return text, attempt, tuple(a for a in earlier if a != text)[:_REMEMBERED]
+    earlier = (opened(_text(c)) for c in said[-1 - attempt : -1 - attempt - _LOOKED_BACK : -1])
+    return text, attempt, tuple(islice((a for a in earlier if a != text), _REMEMBERED))
+
+
+def _text(content: Any) -> str:
+    return content if isinstance(content, str) else "\n".join(_texts(content))
 
 
 def _texts(content: Any) -> Iterator[str]:
@@ -92,4 +109,8 @@ def _texts(content: Any) -> Iterator[str]:
 
 
 def _has(content: Any, types: tuple[str, ...]) -> bool:
-    return isinstance(content, list) and any(isinstance(p, dict) and p.get("type") in types for p in content)
+    if isinstance(content, list):
+        for part in content:
+            if isinstance(part, dict) and part.get("type") in types:
+                return True
+    return False

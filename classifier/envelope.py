@@ -31,7 +31,6 @@ _HARNESS, _QUOTED, _OWN, _ASKED = (
 _TAG = re.compile(r"<(/?)([^\W\d_][\w-]{1,40})(?:\s[^<>]{0,300})?>")
 
 # Chat programs ask for a title of the conversation in words of their own, and paste it behind them.
-_TITLE = ("itle", "标题", "主题")  # Title, title
 _OF_CHAT = ("onversation", "hat", "essage", "ialogue", "对话", "会话", "聊天")
 _PASTED = re.compile(
     r"^[# \t]*(?:conversation|chat history|transcript|messages?|user|human|对话|会话|聊天记录|用户)\s*[::]",
@@ -41,6 +40,7 @@ _PASTED = re.compile(
 LONGEST = 12_000  # characters looked at: the head and the tail, where the instruction stands
 _TAGS = 1_000  # tags looked at: more are markup that somebody asks about
 _BLANKS = (" ", "\n", "\t", "\r")
+_MAYBE_HARNESS = ("", "<", *_BLANKS)
 _SEAM = LONGEST * 2 // 3
 _TITLE_HEAD = 300  # characters in which a housekeeping prompt says what it is
 
@@ -58,6 +58,8 @@ def opened(text: str) -> str:
 
 def is_harness(text: str) -> bool:
     """Whether a message is a harness's blocks and nothing else, or nothing at all. Costs one search a block."""
+    if speaks(text):
+        return False
     text, at = text.strip(), 0
     for _ in range(_TAGS):
         if at == len(text):
@@ -72,6 +74,11 @@ def is_harness(text: str) -> bool:
         while text.startswith(_BLANKS, at):
             at += 1
     return False
+
+
+def speaks(text: str) -> bool:
+    """Whether a message shows with its first character that it is no harness's, as nearly all do."""
+    return text[:1] not in _MAYBE_HARNESS and not text[0].isspace()
 
 
 def bounded(text: str) -> str:
@@ -99,7 +106,7 @@ def _inside(text: str, names: frozenset[str]) -> str:
 def _untitled(text: str) -> str:
     """A request for a title without the conversation that it is for."""
     head = text[:_TITLE_HEAD]
-    if any(map(head.__contains__, _TITLE)) and any(map(head.__contains__, _OF_CHAT)):
+    if ("itle" in head or "标题" in head or "主题" in head) and any(map(head.__contains__, _OF_CHAT)):
         pasted = _PASTED.search(text)
         if pasted and text[: pasted.start()].strip():
             return text[: pasted.start()]

@@ -20,7 +20,8 @@ from policies.tuning import Tuning
 from policies.wire import read
 
 MOST_BASES = 4_096
-MOST_PLANS = 1_024  # in each half; some 3 KB each
+MOST_PLANS = 1_024  # in each half; 7 KB each
+MOST_ONCE = 4_096
 LONGEST_SHAPE = 512  # bytes of JSON; a longer one comes once
 
 Key = tuple[Any, ...]
@@ -46,6 +47,7 @@ class Engine:
         self._traits: dict[str, Traits] = {}
         self._rules = Matching(policy.rules)
         self._plans: Kept[Key, Plan] = Kept(MOST_PLANS)
+        self._once: set[int] = set()
         self._table, self._epoch = Allocations(), 0
 
     def decide(self, context: Context, body: Mapping[str, Any], allocations: Allocations) -> Decision:
@@ -55,14 +57,27 @@ class Engine:
             self._epoch += 1
         matched = self._rules.matched(context)
         key = self._key_of(context, body, matched)
-        if key is None:
-            return self._plan(context, body, matched).decide(context, allocations, self._epoch)
-        plan = self._plans.get(key) or self._plans.put(key, self._plan(_bare(context), orjson.loads(key[-1]), matched))
+        plan = self._plans.get(key) if key else None
+        if plan is None:
+            if key and self._came_before(key):
+                plan = self._plans.put(key, self._plan(_bare(context), orjson.loads(key[-1]), matched))
+            else:
+                plan = self._plan(context, body, matched)
         return plan.decide(context, allocations, self._epoch)
 
     def climb(self, context: Context, body: Mapping[str, Any], allocations: Allocations) -> Decision:
         """As `decide`, with nothing that was kept."""
         return self._plan(context, body, self._rules.matched(context)).decide(context, allocations, 0)
+
+    def _came_before(self, key: Key) -> bool:
+        """Whether a key may have been asked for. What comes once, as from a client with a new seed each time, is not kept."""
+        mark = hash(key)
+        if mark in self._once:
+            return True
+        if len(self._once) >= MOST_ONCE:
+            self._once.clear()
+        self._once.add(mark)
+        return False
 
     def _key_of(self, context: Context, body: Mapping[str, Any], matched: tuple[int, ...]) -> Key | None:
         """All that a plan depends on; None where it is for this request alone: between tasks, or with a body of its own shape."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from classifier import ask as asking
 from classifier.ask import Ask, read_messages, read_text
-from classifier.envelope import is_harness, opened
+from classifier.envelope import is_harness, opened, speaks
 from classifier.language import language_of
 
 
@@ -106,6 +106,29 @@ def test_a_conversation_of_thousands_of_like_messages_is_opened_in_part(
     ask = read_messages([user(again + " " * (n % 7)) for n in range(5_000)])
     assert times < 50
     assert ask.turn == (1 if "reminder" in again else 5_000)
+
+
+@pytest.mark.parametrize("parts", [False, True])
+def test_of_a_long_conversation_the_last_asks_are_opened_and_the_others_counted(
+    parts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def kept(text: str) -> str:
+        seen.append(text)
+        return opened(text)
+
+    monkeypatch.setattr(asking, "opened", kept)
+    asks = [f"ask {n}" for n in range(500)]
+    ask = read_messages([user([{"type": "text", "text": a}] if parts else a) for a in asks])
+    assert (ask.text, ask.turn, ask.previous) == ("ask 499", 500, ("ask 498", "ask 497", "ask 496", "ask 495"))
+    assert len(seen) <= 6
+
+
+@pytest.mark.parametrize("text", ["x" + " " * 9, " x", "\n<b>", "<b>", "", "\u3000", "é<system-reminder>"])
+def test_what_a_message_begins_with_tells_most_asks(text: str) -> None:
+    assert not (speaks(text) and is_harness(text))
+    assert speaks(text) == (text[:1] in ("x", "é"))
 
 
 def test_a_request_for_a_title_above_blank_lines_costs_what_another_text_costs() -> None:

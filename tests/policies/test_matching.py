@@ -12,13 +12,14 @@ from policies.context import Context
 from policies.matching import Matching
 from policies.policy import Block, Rule
 
-ALPHABET = "abAB9_ .-é合同法İ"
-texts = st.text(ALPHABET, max_size=14)
-cues = st.text(ALPHABET, min_size=1, max_size=5)
-whens = st.fixed_dictionaries(
+PARTS = ["ab", "abc", "Abcd", "9", "_", " ", ".", "-", "é", "合", "合同", "法", "İ"]
+texts = st.lists(st.sampled_from(PARTS), min_size=2, max_size=8).map("".join)
+cues = st.lists(st.sampled_from(PARTS), min_size=1, max_size=2).map("".join)
+contains = st.lists(cues, min_size=1, max_size=3)
+mixed = st.fixed_dictionaries(
     {},
     optional={
-        "contains": st.lists(cues, min_size=1, max_size=3),
+        "contains": contains,
         "task": st.sampled_from(["code", ["code", "chat"]]),
         "turn": st.just({"min": 2}),
         "model": st.sampled_from(["gpt-*", "vendor/*"]),
@@ -26,6 +27,7 @@ whens = st.fixed_dictionaries(
         "stream": st.booleans(),
     },
 )
+whens = st.one_of(st.just({"turn": {"max": 9}}), contains.map(lambda cues: {"contains": cues}), mixed)
 contexts = st.builds(
     Context,
     task=st.sampled_from(["code", "chat", "math"]),

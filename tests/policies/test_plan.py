@@ -146,7 +146,7 @@ def test_what_is_kept_changes_no_decision(
         {k: v for k, v in body.items() if k != key} for key in body
     ]
     for context, sent, table in (
-        (one, body, before),
+        *[(one, body, before)] * 3,  # what comes twice is kept
         *((context, body, before) for context in changed),
         *((one, sent, before) for sent in in_body),
         (one, body, after),
@@ -163,6 +163,8 @@ def apply(text: str = TEXTS[1]) -> Engine:
 
 def test_requests_that_get_the_same_share_one_object_also_under_the_next_table() -> None:
     engine = apply()
+    for _ in range(2):
+        engine.decide(CODE, {"model": "a"}, Allocations())
     one = engine.decide(CODE, {"model": "a"}, table("1", {"0.3": 1.0}, {}, None))
     two = engine.decide(CODE, {"model": "b", "messages": []}, table("2", {"0.3": 0.99, "0.1": 0.01}, {}, None))
     assert one.draw is not None
@@ -183,12 +185,19 @@ def test_what_bounds_and_capability_changed_and_kept_can_be_counted() -> None:
 
 def test_a_client_that_sends_another_value_each_time_fills_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "MOST_PLANS", 8)
-    engine, steady = apply(), {"seed": 1}
+    monkeypatch.setattr(engine_module, "MOST_ONCE", 32)
+    engine, steady = apply(), {"seed": 1_000}
+    engine.decide(CODE, steady, TABLES[0])
     first = engine.decide(CODE, steady, TABLES[0]).shared
     for n in range(100):
         engine.decide(CODE, {"seed": n}, TABLES[0])
+        assert len(engine._plans) == 1
+    for n in range(100):
+        for _ in range(1 + n % 3):
+            engine.decide(CODE, {"seed": n}, TABLES[0])
         assert engine.decide(CODE, steady, TABLES[0]).shared is first
     assert len(engine._plans) <= 16
+    assert len(engine._once) <= 32
 
 
 class Body(dict[str, Any]):
@@ -199,7 +208,8 @@ def test_no_body_and_no_table_outlives_its_turn() -> None:
     engine = apply()
     for n in range(20):
         body = Body(model="m", messages=[Body()], tool_choice=Body(type="tool"), stop=["x" * n * 40])
-        engine.decide(CODE, body, table(f"gone {n}", {"0.3": 1.0}, {}, None))
+        for _ in range(3):
+            engine.decide(CODE, body, table(f"gone {n}", {"0.3": 1.0}, {}, None))
     del body
     gc.collect()
     assert not [o for o in gc.get_objects() if isinstance(o, Body)]
