@@ -14,11 +14,11 @@ Line = tuple[str, float, str, str | None, str | None, str | None, str | None]
 
 
 def line(record: DecisionRecord, completion: str | None, shown: Iterable[tuple[str, float]] | None = None) -> Line:
-    """A decision to be written, with the upstream's completion id; `shown` as for `records.pack`."""
+    """A decision to be written, with the upstream's completion id; `shown` are its observed rewards, where they are not in it yet."""
+    text, bare = records.packs(record, record.observed if shown is None else shown)
     session = None if record.session is None else keys.session(record.tenant, record.session)
     label = None if not record.declared or record.features is None else records.pack_label(record.task, record.features)
-    bare = records.pack(record, shown, bare=True) if record.learns else None
-    return record.id, record.at, records.pack(record, shown), completion, bare, session, label
+    return record.id, record.at, text, completion, bare if record.learns else None, session, label
 
 
 class Decisions(Door):

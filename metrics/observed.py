@@ -12,6 +12,7 @@ from metrics.records import pack, unpack
 from metrics.signals import SIGNALS, Raw
 
 _TAIL = 4_000  # characters: loops are at the end, and the cost of looking stays bounded
+_OPENING = 200
 _ENOUGH = 50  # units below which repeated 4-grams say nothing
 _LOOP = 24  # units that a loop must cover, so that "no, no, no" is none
 _TOOLS = frozenset({"tool_calls", "function_call", "tool_use"})
@@ -65,6 +66,11 @@ def _loops(units: Units) -> bool:
             return True
 
 
+def excerpt(text: str) -> str:
+    """What of a text is looked at, unless JSON was asked for: so that many that wait take little memory."""
+    return text if len(text) <= _OPENING + _TAIL else text[:_OPENING] + text[-_TAIL:]
+
+
 def repetition(text: str) -> float | None:
     """Share of 4-grams that are repeats, in [0, 1]; at least .5 for a loop at the end. None for short texts.
 
@@ -81,7 +87,7 @@ def repetition(text: str) -> float | None:
 
 def refusal(text: str) -> bool | None:
     """Whether the answer opens (200 characters) with a refusal; None for no text."""
-    opening = text[:200].replace("\u2019", "'")
+    opening = text[:_OPENING].replace("\u2019", "'")
     if not opening or opening.isspace():
         return None
     low = opening.lower()

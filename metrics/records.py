@@ -16,6 +16,7 @@ _TYPES: tuple[type | tuple[type, ...], ...] = (
     (str, type(None)), (str, type(None)), (str, type(None)), (dict, type(None)), (str, type(None)), (dict, type(None)),
 )  # fmt: skip
 _ODDS, _OBSERVED = 19, 21  # where they stand
+_PRIVATE = (11, 14, 16, 17)  # the session, features, and what the classifiers said
 _LATER = 8  # fields at the end that older records lack, all or some of them
 
 
@@ -25,22 +26,32 @@ def dumps(value: Any) -> str:
         return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:  # lone surrogates, integers over 64 bits, loops
         return (
-            json.dumps(value, default=str, skipkeys=True, check_circular=False) if isinstance(value, tuple) else "null"
+            json.dumps(value, default=str, skipkeys=True, check_circular=False)
+            if isinstance(value, list | tuple)
+            else "null"
         )
 
 
-def pack(r: DecisionRecord, shown: Iterable[tuple[str, float]] | None = None, *, bare: bool = False) -> str:
-    """A record without its id, as a JSON list in the order of the fields; `shown` are its observed rewards, where they are not in
-    it yet. `bare`: without the session and what concerns the classifiers."""
-    session, features, live, shadow = (None, None, None, None) if bare else (r.session, r.features, r.live, r.shadow)
-    if shown is None:
-        shown = r.observed
-    values = (
+def pack(r: DecisionRecord) -> str:
+    """A record without its id, as a JSON list in the order of the fields."""
+    return dumps(_values(r, r.observed))
+
+
+def packs(r: DecisionRecord, shown: Iterable[tuple[str, float]] | None) -> tuple[str, str]:
+    """The same with these observed rewards, and once more without the session and what concerns the classifiers."""
+    values = _values(r, shown)
+    text = dumps(values)
+    for place in _PRIVATE:
+        values[place] = None
+    return text, dumps(values)
+
+
+def _values(r: DecisionRecord, shown: Iterable[tuple[str, float]] | None) -> list[Any]:
+    return [
         r.tenant, r.task, r.model, r.upstream, r.turn, r.cell, r.parameter, r.arm,
-        r.propensity, r.mode, r.policy, session, r.effective, r.at, features, r.declared, live, shadow,
+        r.propensity, r.mode, r.policy, r.session, r.effective, r.at, r.features, r.declared, r.live, r.shadow,
         r.table, r.odds, r.sticky, None if shown is None else {signal: round(x, 3) for signal, x in shown},
-    )  # fmt: skip
-    return dumps(values)
+    ]  # fmt: skip
 
 
 def unpack(decision: str, text: str) -> DecisionRecord | None:

@@ -6,6 +6,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from classifier.verdict import GENERAL
+from metrics.observed import excerpt
 from metrics.outcome import DecisionRecord, Outcome, Result
 from router.answers import TRUNCATED, Answered
 from router.errors import RequestError
@@ -91,7 +92,7 @@ def _report(services: "Services", exchange: Exchange) -> None:
         prompt_tokens=answered.prompt_tokens,
         completion_tokens=answered.completion_tokens,
         cost_usd=services.cost(prepared.context, answered),
-        text=answered.text,
+        text=answered.text if prepared.context.wants_json else excerpt(answered.text),
         wants_json=prepared.context.wants_json,
         label_task=prepared.context.task in LABEL_TASKS,
         prompt=_fingerprint(prepared),

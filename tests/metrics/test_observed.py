@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metrics.grams import UNITS
-from metrics.observed import _REFUSAL, Repeats, json_valid, observe, refusal, repetition, rewards, truncated
+from metrics.observed import _REFUSAL, Repeats, excerpt, json_valid, observe, refusal, repetition, rewards, truncated
 from metrics.outcome import DecisionRecord, Outcome
 
 Decide = Callable[..., DecisionRecord]
@@ -61,7 +61,7 @@ def test_repetition_is_a_share_whatever_the_text(text: str) -> None:
 
 
 PARTS = st.sampled_from(
-    ["a", "Of_1", " ", ", ", "-", "\n", "\x00", "é", "İ", "—", "好", "的", "ひ", "。", "😀", "𝐀", "\ud800"]
+    ["a", "Of_1", " ", ", ", "-", "\n", "\x00", "é", "İ", "—", "好", "的", "ひ", "・", "。", "😀", "𝐀", "\ud800"]
 )
 
 
@@ -84,6 +84,16 @@ def test_no_refusal_is_missed_by_looking_for_hints_first(parts: list[str]) -> No
     text = "".join(parts)
     found = _REFUSAL.search(text[:200].replace("\u2019", "'")) is not None
     assert refusal(text) == (found if text.strip() else None)
+
+
+@given(st.text(max_size=20), st.integers(0, 3), st.text(max_size=20))
+def test_an_excerpt_shows_what_the_whole_text_shows_and_is_short(opening: str, size: int, end: str) -> None:
+    for text in (
+        opening + " I cannot help with that" + 2_000 * size * "w " + 30 * end,
+        opening + PROSE * 20 * size + end,
+    ):
+        assert len(excerpt(text)) <= 4_200
+        assert (repetition(excerpt(text)), refusal(excerpt(text))) == (repetition(text), refusal(text))
 
 
 @pytest.mark.parametrize(
