@@ -32,25 +32,25 @@ _ASKS = re.compile(r"[?？]\s*$")
 
 _BASE = 0x9E37_79B9_7F4A_7C15
 # Of each place of a text with a blank before it: the first character is the one that is multiplied by 1.
-_POWERS = np.array([0, *(pow(_BASE, n, 1 << 64) for n in range(LONGEST + 8))], np.uint64)
-_INVERSES = np.array([pow(_BASE, -n, 1 << 64) for n in range(LONGEST + 8)], np.uint64)
+POWERS = np.array([0, *(pow(_BASE, n, 1 << 64) for n in range(LONGEST + 8))], np.uint64)
+INVERSES = np.array([pow(_BASE, -n, 1 << 64) for n in range(LONGEST + 8)], np.uint64)
 _NONE = np.empty(0, np.uint64)
 # Operands as arrays: numpy takes a third longer to look at a number.
 _BLANKS, _REPEATS, _NOTHING = (np.array(n, np.uint8) for n in (BLANK_BIT, REPEATS, 0))
-_OF_HEAD, _OF_BEGINNING = np.array(salt(1)), np.array(salt(2))
+OF_HEAD, OF_BEGINNING = np.array(salt(1)), np.array(salt(2))
 
 
 def hashed(text: str) -> tuple[Hashes, int]:
     """(hashes, how many are of the whole text): with repetitions, those of head and beginning last."""
     bits, values = _read(text, VALUE)
-    starts, ends = _tokens(bits)
+    starts, ends = tokens(bits)
     count = len(ends) - 1
     if not count:
         return _NONE, 0
     starts = starts[:-1]
-    np.multiply(values, _POWERS[: len(values)], values)
+    np.multiply(values, POWERS[: len(values)], values)
     running = np.add.accumulate(values, 0, None, values)
-    ended, begun, inverse = running.take(ends), running.take(starts), _INVERSES.take(starts)
+    ended, begun, inverse = running.take(ends), running.take(starts), INVERSES.take(starts)
     heads, body = min(int(starts.searchsorted(HEAD)), count), 2 * count - 1
     found = np.empty(body + 2 * heads + BEGINNING, np.uint64)
     one, two = found[:count], found[count : 2 * count]
@@ -59,17 +59,17 @@ def hashed(text: str) -> tuple[Hashes, int]:
     # What is written next takes the place of the last pair: its second half is what stands behind the text, or the head.
     end = body + 2 * heads
     both = found[: 2 * count].reshape(2, count)
-    np.multiply(both[:, :heads], _OF_HEAD, found[body:end].reshape(2, heads))
+    np.multiply(both[:, :heads], OF_HEAD, found[body:end].reshape(2, heads))
     # A text begins where its sums do, at 0: nothing is to be taken off and nothing to be divided by.
     begins = min(BEGINNING, count)
-    np.multiply(ended[:begins], _OF_BEGINNING, found[end - 1 : end - 1 + begins])
+    np.multiply(ended[:begins], OF_BEGINNING, found[end - 1 : end - 1 + begins])
     return found[: end - 1 + begins], body
 
 
 def spelled(text: str) -> list[str]:
     """What each of the hashes of a text stands for, in the same order: a tab marks the head, two the beginning."""
     bits, forms = _read(text, FORM)
-    starts, ends = ((at + 1).tolist() for at in _tokens(bits))
+    starts, ends = ((at + 1).tolist() for at in tokens(bits))
     plain = "".join(map(chr, forms.tolist()))
     one = [plain[a:b] for a, b in zip(starts[:-1], ends[:-1], strict=True)]
     two = [plain[a:b] for a, b in zip(starts[:-2], ends[1:-1], strict=True)]
@@ -83,7 +83,7 @@ def spelled(text: str) -> list[str]:
     ]
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
     """As much of a text as is looked at, without blanks around it."""
     if len(text) > LONGEST:
         text = f"{text[: LONGEST * 2 // 3]} {text[-LONGEST // 3 :]}"
@@ -92,13 +92,18 @@ def _cut(text: str) -> str:
 
 def _read(text: str, table: Hashes) -> tuple[NDArray[np.uint8], Hashes]:
     """(bits, values of a table) of the characters, runs of blanks and digits as one; between blanks, and with a mark behind."""
-    raw = points(f" {_cut(text)} . .")
+    return characters(f" {cut(text)} . .", table)[1:]
+
+
+def characters(framed: str, table: Hashes) -> tuple[NDArray[np.intp], NDArray[np.uint8], Hashes]:
+    """(places, bits, values of a table) of the characters that count: of each run the last, and not the last of all."""
+    raw = points(framed)
     bits = BITS.take(raw, mode="clip")
-    at = np.less(bits[1:] & bits[:-1], _REPEATS).nonzero()[0]  # the last of each run; without the last of all
-    return bits.take(at), table.take(raw.take(at), mode="clip")
+    at = np.less(bits[1:] & bits[:-1], _REPEATS).nonzero()[0]
+    return at, bits.take(at), table.take(raw.take(at), mode="clip")
 
 
-def _tokens(bits: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def tokens(bits: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """(places before the tokens, places of their last characters), the mark behind the text last.
 
     A token goes on where neighbours have a bit in common, and neither begins nor ends at a blank.

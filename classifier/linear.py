@@ -47,13 +47,18 @@ class Linear:
 
     def places(self, hashes: Hashes) -> tuple[Places, int]:
         """(places, how many of them are of the body) of the known features, each once, in order; place n is feature n - 1."""
-        places = self._slots.take((hashes >> _BELOW).view(np.intp))
-        places = places.take((self._keys.take(places) == hashes).nonzero()[0])
+        places, _ = self.known(hashes)
         places.sort()
         once = self._true[: len(places)].copy()
         np.not_equal(places[1:], places[:-1], once[1:])
         places = places[once]
         return places, int(places.searchsorted(self._of_body, "right"))
+
+    def known(self, hashes: Hashes) -> tuple[Places, NDArray[np.intp]]:
+        """(places, which hashes they are of) of the known features, with repetitions."""
+        places = self._slots.take((hashes >> _BELOW).view(np.intp))
+        known = (self._keys.take(places) == hashes).nonzero()[0]
+        return places.take(known), known
 
     def scores(self, places: Places, of_body: int) -> list[float] | None:
         """(tasks,) log-odds up to a constant: TF-IDF without counts, body and head each of length 1. None without evidence."""

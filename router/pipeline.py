@@ -1,9 +1,10 @@
 """The pipeline: from the client's request to what is sent upstream, and why. Awaits nothing."""
 
 import logging
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple, TypeVar
 
 import orjson
 
@@ -24,6 +25,8 @@ from router.errors import RequestError
 from router.incoming import TASK_HEADER, Incoming
 from router.surfaces import wants_json
 from router.upstreams.routing import Route, Routes
+
+T = TypeVar("T")
 
 log = logging.getLogger("setpoint")
 
@@ -47,6 +50,16 @@ class Prepared:
     context: Context
     decision: Decision
     body: bytes
+
+
+class Opened(NamedTuple):
+    """A request that somebody serves, with what it asks; `declared`: the verdict that the app gives itself."""
+
+    incoming: Incoming
+    tenant: str
+    route: Route
+    ask: Ask
+    declared: Verdict | None
 
 
 class Pipeline:
@@ -73,9 +86,25 @@ class Pipeline:
 
     def prepare(self, incoming: Incoming, tenant: str) -> Prepared:
         """Decide for one request. Raises RequestError: model_not_found, unknown_task, parameter_forbidden."""
+        opened = self._open(incoming, tenant)
+        return self._settle(opened, opened.declared or self._verdict(opened.ask))
+
+    def prepare_all(self, requests: Iterable[tuple[Incoming, str]]) -> list[Prepared | Exception]:
+        """Decide for several at once: their asks are judged together. What `prepare` raises for one of them is in its place."""
+        opened = [_tried(self._open, *request) for request in requests]
+        asks = [one.ask for one in opened if isinstance(one, Opened) and one.declared is None]
+        verdicts = iter(self._verdicts(asks))
+        return [
+            _tried(self._settle, one, one.declared or next(verdicts)) if isinstance(one, Opened) else one
+            for one in opened
+        ]
+
+    def _open(self, incoming: Incoming, tenant: str) -> Opened:
         route = self.routes.of(incoming.model)
-        ask = incoming.surface.ask(incoming.json)
-        verdict = self._verdict(incoming, ask)
+        return Opened(incoming, tenant, route, incoming.surface.ask(incoming.json), self._declared(incoming))
+
+    def _settle(self, opened: Opened, verdict: Verdict) -> Prepared:
+        incoming, tenant, route, ask, _ = opened
         said = None if incoming.task else self._judge.says(verdict.task)
         decision_id = new_decision_id(self._clock(), self._random(16))
         context = _context(incoming, ask, verdict, route, tenant, decision_id)
@@ -83,9 +112,7 @@ class Pipeline:
         body = _rewritten(incoming, route, decision)
         return Prepared(decision_id, incoming, tenant, route, ask, verdict, said, context, decision, body)
 
-    def _verdict(self, incoming: Incoming, ask: Ask) -> Verdict:
-        if incoming.task:
-            return Verdict(self._declared(incoming.task), 1.0, (), "declared")
+    def _verdict(self, ask: Ask) -> Verdict:
         try:
             return self.classify(ask)
         except Exception:  # a classifier that fails must not fail the completion
@@ -93,8 +120,18 @@ class Pipeline:
             self._instruments.classifier_failed()
             return GENERAL
 
-    def _declared(self, task: str) -> str:
-        """A task that somebody knows: every other would be one more label on the metrics and one more cell to learn in."""
+    def _verdicts(self, asks: list[Ask]) -> list[Verdict]:
+        try:
+            return self._judge.classify_all(asks)
+        except Exception:  # one of them is odd: the others get theirs
+            return [self._verdict(ask) for ask in asks]
+
+    def _declared(self, incoming: Incoming) -> Verdict | None:
+        """The task that the app gives, which somebody has to know: every other would be one more label on the metrics and one
+        more cell to learn in."""
+        task = incoming.task
+        if not task:
+            return None
         if task not in self.tasks:
             raise RequestError(
                 "unknown_task",
@@ -102,7 +139,7 @@ class Pipeline:
                 f"task. They know {', '.join(sorted(self.tasks))}.",
                 TASK_HEADER,
             )
-        return task
+        return Verdict(task, 1.0, (), "declared")
 
     def _decide(self, context: Context, incoming: Incoming) -> Decision:
         if context.mode == "bypass":
@@ -115,6 +152,14 @@ class Pipeline:
             log.exception("the policy failed; the request goes out as it came")
             self._instruments.policy_failed()
             return Decision(self.engine.name, "bypass", {}, effective=False)
+
+
+def _tried(do: Callable[..., T], *arguments: object) -> T | Exception:
+    """What comes of it, be it an exception."""
+    try:
+        return do(*arguments)
+    except Exception as e:
+        return e
 
 
 def _context(incoming: Incoming, ask: Ask, verdict: Verdict, route: Route, tenant: str, decision_id: str) -> Context:

@@ -63,7 +63,7 @@ class SurfaceApp:
         gate = services.gate
         tenant = gate.tenant(headers)
         body = await read_body(receive, headers, services.body_limit)
-        prepared = exchange.prepared = services.pipeline.prepare(Incoming(self._surface, body, headers), tenant)
+        prepared = exchange.prepared = await services.together.prepare(Incoming(self._surface, body, headers), tenant)
         sent = upstream_headers(raw, keep_keys=not gate.closed)
         query, parsed = scope.get("query_string", b""), prepared.incoming.json
         call = UpstreamCall("POST", self._surface.path, sent, prepared.body, query, parsed)

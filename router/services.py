@@ -23,6 +23,7 @@ from router.gate import Gate
 from router.pipeline import Pipeline, Prepared
 from router.recording import Recorder
 from router.settings import Settings, UpstreamSettings
+from router.together import Together
 from router.upstreams import direct, translated
 from router.upstreams.routing import Routes
 from router.upstreams.seam import Upstream
@@ -44,6 +45,7 @@ class Services:
     audit: Audit
     capabilities: Capabilities
     pipeline: Pipeline
+    together: Together
     ledger: Ledger
     instruments: Instruments
     recorder: Recorder
@@ -131,7 +133,18 @@ def build(settings: Settings, store_url: str, local_url: str | None) -> Services
     gate = Gate(settings.keys, monotonic)
     recorder = Recorder(instruments, ledger.register_cell)
     return Services(
-        settings, gate, book, classifiers, audit, capabilities, pipeline, ledger, instruments, recorder, limit
+        settings,
+        gate,
+        book,
+        classifiers,
+        audit,
+        capabilities,
+        pipeline,
+        Together(pipeline),
+        ledger,
+        instruments,
+        recorder,
+        limit,
     )
 
 
