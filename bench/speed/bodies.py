@@ -125,6 +125,22 @@ def of_turns(turns: int, model: str = MODEL) -> list[str]:
     return made
 
 
+def conversation(size: int, turns: int = 20, model: str = MODEL) -> list[str]:
+    """Conversations of so many turns that end with the 1 KB requests, `size` bytes each."""
+    made = []
+    for n, line in enumerate(BODIES.read_text("utf-8").splitlines()):
+        body, draw = json.loads(line), random.Random(n)
+        system, asked = body["messages"]
+        before = [{"role": role, "content": ""} for _ in range(turns - 1) for role in ("user", "assistant")]
+        body["messages"] = [system, *before, asked]
+        room = size - len(_line(body, model).encode())
+        for message in before:
+            message["content"] = prose(draw, room // len(before)).replace("\n", " ").replace('"', "'")
+        before[-1]["content"] += "." * (room % len(before))
+        made.append(_line(body, model))
+    return made
+
+
 def written(folder: Path, name: str, lines: list[str]) -> Path:
     """A file of such lines, for the load."""
     file = folder / f"{name}.jsonl"

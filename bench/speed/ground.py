@@ -80,7 +80,11 @@ class Ground:
 
     def bodies(self, size: int, model: str) -> Path:
         """A file of requests of so many bytes."""
-        return bodies.written(self.folder, f"{model.replace(':', '-')}-{size}", bodies.of_size(size, model))
+        return self.written(f"{model}-{size}", bodies.of_size(size, model))
+
+    def written(self, name: str, lines: list[str]) -> Path:
+        """A file of these requests."""
+        return bodies.written(self.folder, name.replace(":", "-").replace(" ", "-"), lines)
 
 
 @contextlib.contextmanager

@@ -44,15 +44,15 @@ class Axis(NamedTuple):
 
 
 AXES = (
-    Axis("body", "bytes", (KILOBYTE, 8 * KILOBYTE, 64 * KILOBYTE, 256 * KILOBYTE, 1024 * KILOBYTE),
+    Axis("body", "bytes", (KILOBYTE, 16 * KILOBYTE, 128 * KILOBYTE, 1024 * KILOBYTE),
          "read, parsed and sent once each; the classifier looks at a bounded part"),
-    Axis("conversation", "turns", (1, 10, 50, 200, 500),
+    Axis("conversation", "turns", (1, 10, 100, 500),
          "bytes as above, and one look at each message for the turn; only the last few are opened"),
     Axis("policy", "rules", (1, 10, 100, 1_000), "a rule that cannot match is passed over; one that looks for words reads the ask"),
-    Axis("learning", "cells", (10, 1_000, 10_000, 100_000),
+    Axis("learning", "cells", (10, 1_000, 100_000),
          "a decision finds its cell by name; looking at all cells has a sixtieth of a core at most"),
-    Axis("connections", "at once", (1, 32, 256, 1_000, 2_000), "nothing is looked through; more wait, and memory is theirs"),
-    Axis("streams", "at once", (1, 16, 256, 1_500, 5_000), "a chunk is relayed by itself; memory is that of connections and of what is kept of each answer"),
+    Axis("connections", "at once", (1, 32, 256, 2_000), "nothing is looked through; more wait, and memory is theirs"),
+    Axis("streams", "at once", (1, 64, 1_000, 5_000), "a chunk is relayed by itself; memory is that of connections and of what is kept of each answer"),
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from bench.speed.installing import install
 from bench.speed.reporting import Found, Part, Promise, progress, run_as_program
 
 STREAMS, EVERY_MS, CHUNKS = 256, 5, 50
-RAMP, MEASURE, ALONE = 1.0, 4.0, 1.5  # seconds
+RAMP, MEASURE, ALONE = 1.0, 3.0, 1.0  # seconds
 OFFERED = STREAMS * 1000 / EVERY_MS  # chunks per second
 ENOUGH = 0.95  # of what is offered: what must come without a gateway
 

@@ -1,21 +1,31 @@
-"""Requests per second and CPU time per request at 1 KB and 8 KB, next to other gateways."""
+"""Requests per second and CPU time per request at 1 KB and 8 KB, next to other gateways.
+
+8 KB are a conversation of twenty turns, or one long text: gateways differ in which of them costs.
+"""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bench import BenchError, bars, spread, table
+from bench.speed import bodies
 from bench.speed.bodies import KILOBYTE
-from bench.speed.contestants import Contestant, compared
+from bench.speed.contestants import MODEL, Contestant, compared
 from bench.speed.ground import HEADROOM, Ground, ground, serving
 from bench.speed.installing import install
 from bench.speed.reporting import Found, Part, Promise, progress, run_as_program
 from bench.static_upstream import described
 
 CONNECTIONS, WARM_UP, MEASURE, DIRECT = 32, 2, 3, 2  # requests in flight; the others are seconds
-SIZES = {"1 KB": KILOBYTE, "8 KB": 8 * KILOBYTE}
+SMALL, TALK, TEXT = "1 KB", "8 KB, a conversation", "8 KB, a text"
+SIZES: dict[str, Callable[[str], list[str]]] = {
+    SMALL: lambda model: bodies.of_size(KILOBYTE, model),
+    TALK: lambda model: bodies.conversation(8 * KILOBYTE, model=model),
+    TEXT: lambda model: bodies.of_size(8 * KILOBYTE, model),
+}
+OTHERS = 0.25  # of the gateway's core: what other programs may take of it meanwhile
 LIMIT = "nginx"
 
 
@@ -23,9 +33,9 @@ def measured(field: Ground, contestant: Contestant) -> dict[str, Any]:
     """Start, ask once, warm up, measure at each size, end."""
     with serving(field, contestant) as served:
         seen: dict[str, Any] = {"start_s": served.start_s}
-        for size, length in SIZES.items():
-            body = field.bodies(length, contestant.model)
-            field.load(served.url, WARM_UP, CONNECTIONS, body)
+        for size, lines in SIZES.items():
+            body = field.written(f"{contestant.model} {size}", lines(contestant.model))
+            field.load(served.url, WARM_UP if size == SMALL else 1, CONNECTIONS, body)
             seen[size] = asdict(field.cost(served, MEASURE, CONNECTIONS, body))
         return seen | {"also": contestant.check(served.url)}
 
@@ -40,8 +50,8 @@ def measure(rounds: int) -> Found:
     samples: dict[str, list[dict[str, Any]]] = {c.name: [] for c in all_of_them}
     with ground() as field:
         for n in range(rounds):
-            for size, length in SIZES.items():
-                body = field.bodies(length, all_of_them[0].model)
+            for size, lines in SIZES.items():
+                body = field.written(size, lines(MODEL))
                 direct[size].append(field.load(field.upstream, DIRECT, CONNECTIONS, body).rps)
             for contestant in all_of_them:
                 progress(f"throughput, round {n + 1}/{rounds}: {contestant.name}")
@@ -66,10 +76,18 @@ def summary(
                 f"{rps[name][size]:,.0f}: they would be what is measured (here: {described()}); install nginx and wrk, "
                 "or quieten the machine"
             )
+    others = {
+        name: max(statistics.median(r[size]["others"] for r in each) for size in SIZES)
+        for name, each in samples.items()
+    }
+    if (name := max(others, key=lambda n: others[n])) and others[name] > OTHERS:
+        raise BenchError(
+            f"other programs took {others[name]:.0%} of the core that {name} was to have for itself; quieten the machine"
+        )
     ours = rps["Setpoint"]
     return {
         "far_side": described(),
-        "settings": {"connections": CONNECTIONS, "warm_up_s": WARM_UP, "measure_s": MEASURE, "bytes": SIZES},
+        "settings": {"connections": CONNECTIONS, "warm_up_s": WARM_UP, "measure_s": MEASURE},
         "direct_rps": direct,
         "contestants": {n: {"what": what[n], "median_rps": rps[n], "rounds": samples[n]} for n in samples},
         "times": {n: {size: ours[size] / rps[n][size] for size in SIZES} for n in rps},
@@ -109,6 +127,7 @@ def show(found: Found) -> str:
         *(f"{name} {each['what']}." for name, each in contestants.items()),
         f"Setpoint shed {max(r['also']['store_shed_total'] for r in contestants['Setpoint']['rounds']):,.0f} records from "
         "its bounded buffers.",
+        "x TensorZero: " + ", ".join(f"{found['times']['TensorZero'][size]:.2f} at {size}" for size in SIZES) + ".",
     )
     return "\n".join([*said, *(f"- {note}" for note in notes)])
 
@@ -117,12 +136,12 @@ def promises(found: Found) -> Sequence[Promise]:
     """What the README promises of these numbers."""
     times = found["times"]
     kept = [
-        Promise("x TensorZero at 1 KB", 1.4, times["TensorZero"]["1 KB"]),
-        Promise("x TensorZero at 8 KB", 2, times["TensorZero"]["8 KB"]),
-        Promise("x LiteLLM Proxy at 1 KB", 55, times["LiteLLM Proxy"]["1 KB"]),
+        Promise("x TensorZero at 1 KB", 1.4, times["TensorZero"][SMALL]),
+        Promise(f"x TensorZero at {TALK}", 2, times["TensorZero"][TALK]),
+        Promise("x LiteLLM Proxy at 1 KB", 55, times["LiteLLM Proxy"][SMALL]),
         Promise("seconds to the first answer", 1.5, _start(found), most=True),
     ]
-    return [*kept, Promise("x nginx at 1 KB", 0.10, times[LIMIT]["1 KB"])] if LIMIT in times else kept
+    return [*kept, Promise("x nginx at 1 KB", 0.10, times[LIMIT][SMALL])] if LIMIT in times else kept
 
 
 def _start(found: Found) -> float:
@@ -136,7 +155,7 @@ def plot(found: Found, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(2, 2, figsize=(10, 5), sharey=True, layout="constrained")
+    figure, panels = pyplot.subplots(len(SIZES), 2, figsize=(10, 2.4 * len(SIZES)), sharey=True, layout="constrained")
     for row, size in zip(panels, SIZES, strict=True):
         for axes, key, title in zip(row, ("rps", "cpu_us"), ("requests/s", "CPU µs per request"), strict=True):
             each = {n: [r[size][key] for r in c["rounds"]] for n, c in found["contestants"].items() if n != LIMIT}

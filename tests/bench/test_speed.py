@@ -42,6 +42,9 @@ def test_a_conversation_has_its_turns() -> None:
         roles = [m["role"] for m in json.loads(line)["messages"]]
         assert roles.count("user") == 50
         assert roles[-2:] == ["assistant", "user"]
+    for line in bodies.conversation(8 * KILOBYTE):
+        assert len(line.encode()) == 8 * KILOBYTE
+        assert [m["role"] for m in json.loads(line)["messages"]].count("user") == 20
 
 
 def test_what_the_contestants_read_is_whole_once_its_places_are_filled() -> None:
@@ -177,6 +180,11 @@ def test_throughput_is_refused_where_the_far_side_is_the_bottleneck() -> None:
     slower = SAMPLES | {"Setpoint": [sample(4_000, 250)] * 3}
     found = throughput.summary(what, slower, {size: [50_000.0] * 3 for size in throughput.SIZES})
     assert [p.kept for p in throughput.promises(found)] == [False, False, False, True, False]
+    busy = SAMPLES | {
+        "TensorZero": [{k: v | {"others": 0.5} if k in throughput.SIZES else v for k, v in sample(1, 1).items()}] * 3
+    }
+    with pytest.raises(BenchError, match="50% of the core that TensorZero"):
+        throughput.summary(what, busy, {size: [50_000.0] * 3 for size in throughput.SIZES})
 
 
 def half(p50: float, late: float, missing: int = 0) -> dict[str, Any]:
