@@ -1,6 +1,6 @@
 """Benches: the script behind every published number, and what they share: programs on one core, what these cost, tables.
 
-Each module runs by itself: `python -m bench.speed`.
+Each module runs by itself: `python -m bench.speed.throughput`.
 """
 
 import contextlib

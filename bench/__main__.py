@@ -1,31 +1,38 @@
-"""`python -m bench [NAME [ARGUMENTS]]`: one bench with its arguments, or all of them in turn."""
+"""`python -m bench [NAME [ARGUMENTS]]`: one bench with its arguments, a group of them (`speed`), or all of them in turn."""
 
 import importlib.util
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 # Speed goes first: it wants a quiet machine.
 BENCHES = (
-    "speed.throughput", "classifier", "robustness", "user_tasks", "learning", "learning.pooled", "learning.two", "learning.cost",
-    "learning.http", "learning.exactly_once", "learning.faults", "learning.rate",
+    "speed.throughput", "speed.latency", "speed.streaming", "speed.workers", "speed.growth", "speed.steps", "speed.calls",
+    "classifier", "robustness", "user_tasks",
+    "learning", "learning.pooled", "learning.two", "learning.cost", "learning.http", "learning.exactly_once",
+    "learning.faults", "learning.rate",
 )  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:
     """Run what is asked for; 1 if a bench failed or found less than it promises, 2 for an unknown name."""
     present = [name for name in BENCHES if importlib.util.find_spec(f"bench.{name}")]
-    if not arguments:
-        failed = [name for name in present if _run(name, [])]
-        if failed:
-            print(f"\nbench: failed: {', '.join(failed)}", file=sys.stderr)
-        return 1 if failed else 0
-    name, *rest = arguments
-    if name not in present:
+    name, *rest = arguments or [""]
+    chosen = picked(name, present)
+    if not chosen:
         print(f"bench: {name}: unknown bench; there are {', '.join(present)}", file=sys.stderr)
         return 2
-    return 1 if _run(name, rest) else 0
+    failed = [each for each in chosen if _run(each, rest)]
+    if failed and len(chosen) > 1:
+        print(f"\nbench: failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def picked(name: str, present: Sequence[str]) -> list[str]:
+    """The bench of this name, or else all of this group; all of them without a name."""
+    return [name] if name in present else [each for each in present if not name or each.startswith(f"{name}.")]
 
 
 def _run(name: str, arguments: list[str]) -> int:

@@ -61,7 +61,7 @@ class Classifier:
                 idf, evidence, weights, bias = (
                     arrays[n].astype(np.float32) for n in ("idf", "evidence", "weights", "bias")
                 )
-                words = Words(arrays["words"].tobytes().decode().split("\n"), int(arrays["targets"]))
+                words = Words(tuple(arrays["words"].tobytes().decode().split("\n")), int(arrays["targets"]))
         except Exception as e:  # there is no end to what damaged files make numpy and zipfile raise
             raise ArtefactError(
                 f"{folder}: is not a classifier artefact: {e}; `setpoint train --out {folder}` makes one"

@@ -33,7 +33,7 @@ class Spelling:
     """Mends English prompts."""
 
     def __init__(self, words: Words) -> None:
-        self._real = frozenset(words.words)
+        self._real = dict.fromkeys(words.words)  # a dict of texts: the collector of garbage walks through every set
         self._near: dict[str, str] = {}
         for word in words.words[: words.targets]:
             for part in (word, *_without_one(word)):

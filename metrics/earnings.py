@@ -1,11 +1,13 @@
 """Earnings: observed rewards, added up where they go to the same arm before statistics and metrics hear of them."""
 
 from collections.abc import Mapping
+from math import exp2, floor
 
+from metrics.failures import WEIGHT
 from metrics.instruments import Instruments
 from metrics.outbox import Outbox
 from metrics.outcome import DecisionRecord
-from metrics.tally import Slot, Tally, epoch_of, growth
+from metrics.tally import EPOCH, HALF_LIFE, Slot, Tally
 
 
 class Earnings:
@@ -19,25 +21,33 @@ class Earnings:
         """How many arms have earned."""
         return len(self._arms)
 
-    def add(self, record: DecisionRecord, rewards: Mapping[str, float], part: float = 1.0) -> None:
-        """Takes the rewards of a decision by signal, or that part of them; of one that learns nothing, none."""
+    def add(self, record: DecisionRecord, rewards: Mapping[str, float], failed: float | None = None) -> None:
+        """Takes the rewards of a decision by signal, and the one for `failed` where there is one, which weighs half; of a decision
+        that learns nothing, none."""
+        at = record.at
         if record.cell is None or record.arm is None or not record.effective:
             return
-        key = (record.cell, epoch_of(record.at), record.arm, record.task, record.model, record.parameter or "")
+        epoch = floor(at / EPOCH)
+        key = (record.cell, epoch, record.arm, record.task, record.model, record.parameter or "")
         signals = self._arms.get(key)
         if signals is None:
             signals = self._arms[key] = {}
-        weight = part * growth(record.at)
+        weight = exp2((at - epoch * EPOCH) / HALF_LIFE)  # metrics.tally.growth, without calls
         for signal, value in rewards.items():
+            w = weight * value
             sums = signals.get(signal)
             if sums is None:
-                signals[signal] = [1, value, weight, weight * value, weight * value * value]
-            else:
-                sums[0] += 1
-                sums[1] += value
-                sums[2] += weight
-                sums[3] += weight * value
-                sums[4] += weight * value * value
+                signals[signal] = [1, value, weight, w, w * value]
+                continue
+            sums[0] += 1
+            sums[1] += value
+            sums[2] += weight
+            sums[3] += w
+            sums[4] += w * value
+        if failed is not None:
+            w, sums = weight * WEIGHT, signals.setdefault("failed", [0, 0.0, 0.0, 0.0, 0.0])
+            for n, more in enumerate((1, failed, w, w * failed, w * failed * failed)):
+                sums[n] += more
 
     def pass_on(self, outbox: Outbox, instruments: Instruments) -> None:
         """Tells both, and starts anew."""

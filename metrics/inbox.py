@@ -8,12 +8,12 @@ from time import perf_counter
 
 from metrics import observed
 from metrics.earnings import Earnings
-from metrics.failures import WEIGHT, Failures
+from metrics.failures import Failures
 from metrics.instruments import Instruments
 from metrics.outbox import Outbox, Recent
 from metrics.outcome import DecisionRecord, Outcome
 from metrics.records import pack
-from metrics.signals import CONTROLS
+from metrics.signals import CONTROLS, SIGNALS
 from metrics.tally import correction
 
 _log = logging.getLogger(__name__)
@@ -21,6 +21,7 @@ _log = logging.getLogger(__name__)
 _SLICE = 0.001  # seconds of looking, after which requests get their turn
 _ARMS = 50  # whose rewards are passed on in one go: another half of a millisecond
 _LIMIT = 5_000  # outcomes with their texts
+_FAILED = SIGNALS["failed"].normalise
 _HELD = frozenset(CONTROLS)
 
 
@@ -100,10 +101,10 @@ class Inbox:
                 return
 
     def _look(self, outcome: Outcome) -> None:
-        record, failed = outcome.decision, self._failures.excess(outcome)
-        if failed is not None:
-            self._earnings.add(record, observed.rewards({"failed": failed}), WEIGHT)
+        record, excess = outcome.decision, self._failures.excess(outcome)
+        failed = None if excess is None else _FAILED(excess)
         if outcome.result != "ok":
+            self._earnings.add(record, {}, failed)
             return
         self._waiting.pop(record.id, None)
         if outcome.completion:
@@ -115,7 +116,7 @@ class Inbox:
         self._instruments.observed(record, seen)
         if "regenerate" in seen:
             self._regenerated(self._repeats.previous(outcome))
-        self._earnings.add(record, earned)
+        self._earnings.add(record, earned, failed)
 
     def _regenerated(self, before: DecisionRecord | None) -> None:
         if before is None:

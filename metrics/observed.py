@@ -6,14 +6,11 @@ from collections.abc import Sequence
 
 import orjson
 
+from metrics.grams import Units, grams
 from metrics.outcome import DecisionRecord, Outcome
 from metrics.records import pack, unpack
 from metrics.signals import SIGNALS, Raw
 
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_UNITS = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
-# Of ASCII: words in lower case, and blanks. Splitting bytes takes a quarter of what an expression does.
-_WORDS = bytes(ord(c.lower()) if (c := chr(i)) == "_" or c.isalnum() else 32 for i in range(128)) + bytes(128)
 _TAIL = 4_000  # characters: loops are at the end, and the cost of looking stays bounded
 _ENOUGH = 50  # units below which repeated 4-grams say nothing
 _LOOP = 24  # units that a loop must cover, so that "no, no, no" is none
@@ -21,6 +18,7 @@ _TOOLS = frozenset({"tool_calls", "function_call", "tool_use"})
 _CUT = frozenset({"length", "max_tokens", "max_output_tokens"})
 
 _NORMALISE = {name: row.normalise for name, row in SIGNALS.items()}
+_FLAGS = {flag: {name: row.normalise(flag) for name, row in SIGNALS.items()} for flag in (True, False)}
 _REFUSAL = re.compile(
     r"\b(?:i(?:'m| am) (?:really |very |so )?(?:sorry|afraid),? (?:but )?(?:i|that|this)\b.{0,40}?"
     r"\b(?:can(?:'t|not| not)|won't|unable|not able)"
@@ -49,18 +47,22 @@ def json_valid(outcome: Outcome) -> bool | None:
     return True
 
 
-def _loops(units: Sequence[str] | Sequence[bytes]) -> bool:
+def _loops(units: Units) -> bool:
     """Whether the text ends in three or more copies of the same thing."""
-    last = units[-1]
-    for period in range(1, len(units) // 3 + 1):
-        if units[-1 - period] != last or units[-1 - 2 * period] != last:
+    back: Sequence[object] = units[::-1]
+    last, most, period = back[0], len(back) // 3, 0
+    while True:
+        try:
+            period = back.index(last, period + 1, most + 1)
+        except ValueError:
+            return False
+        if back[2 * period] != last:
             continue
-        copies, tail, end = 1, units[-period:], len(units) - period
-        while end >= period and units[end - period : end] == tail:
-            copies, end = copies + 1, end - period
+        copies, tail, at = 1, back[:period], period
+        while back[at : at + period] == tail:
+            copies, at = copies + 1, at + period
         if copies >= 3 and copies * period >= _LOOP:
             return True
-    return False
 
 
 def repetition(text: str) -> float | None:
@@ -70,13 +72,11 @@ def repetition(text: str) -> float | None:
     """
     if len(text) < _ENOUGH:
         return None
-    tail = text[-_TAIL:]
-    units: Sequence[str] | Sequence[bytes]
-    units = tail.encode().translate(_WORDS).split() if tail.isascii() else _UNITS.findall(tail.lower())
-    if len(units) < _ENOUGH:
+    found, different = grams(text[-_TAIL:], _ENOUGH)
+    if len(found) < _ENOUGH:
         return None
-    ratio = 1 - len(set(zip(units, units[1:], units[2:], units[3:], strict=False))) / (len(units) - 3)
-    return max(ratio, 0.5) if _loops(units) else ratio
+    ratio = 1 - different / (len(found) - 3)
+    return max(ratio, 0.5) if _loops(found) else ratio
 
 
 def refusal(text: str) -> bool | None:
@@ -123,7 +123,12 @@ def observe(outcome: Outcome) -> dict[str, Raw]:
 
 def rewards(raw: dict[str, Raw]) -> dict[str, float]:
     """The same as rewards in [0, 1]; what is no number is left out."""
-    return {name: number for name, value in raw.items() if (number := _NORMALISE[name](value)) is not None}
+    out = {}
+    for name, value in raw.items():
+        number = _FLAGS[value][name] if value is True or value is False else _NORMALISE[name](value)
+        if number is not None:
+            out[name] = number
+    return out
 
 
 class Repeats:

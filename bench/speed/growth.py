@@ -6,6 +6,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,8 @@ from bench.speed.reporting import Found, Part, Promise, progress, run_as_program
 from bench.speed.streaming import body as streamed
 
 CONNECTIONS, WARM_UP, MEASURE = 32, 1, 1  # connections; the others are seconds
-CHUNKS_S, CHUNKS = 4_000, 8  # per second, of all streams together; in one stream
+CHUNKS_S, CHUNKS, STARTED = 8_000, 60, 1_250  # of all streams a second, in one stream; streams started a second
+MANY = 1_000  # connections from which on a second is not enough: each of them waits for all others
 SEEN = 0.25  # of the cost at the smallest: what growth must come to before its shape is asked for
 MOST = 1.2  # the exponent of growth from which on it is more than linear
 
@@ -50,14 +52,15 @@ AXES = (
     Axis("learning", "cells", (10, 1_000, 10_000, 100_000),
          "a decision finds its cell by name; looking at all cells has a sixtieth of a core at most"),
     Axis("connections", "at once", (1, 32, 256, 1_000, 2_000), "nothing is looked through; more wait, and memory is theirs"),
-    Axis("streams", "at once", (1, 16, 256, 1_500, 5_000), "a chunk is relayed by itself; a stream keeps its last bytes and no text"),
+    Axis("streams", "at once", (1, 16, 256, 1_500, 5_000), "a chunk is relayed by itself; memory is that of connections and of what is kept of each answer"),
 )  # fmt: skip
 
 
 def point(field: Ground, served: Served, at: int, body: Path, connections: int = CONNECTIONS) -> Point:
-    """A second of load, after another one."""
-    field.load(served.url, WARM_UP, connections, body)
-    cost = field.cost(served, MEASURE, connections, body)
+    """Some load, after some to warm up."""
+    longer = 4 if connections >= MANY else 1
+    field.load(served.url, WARM_UP * longer, connections, body)
+    cost = field.cost(served, MEASURE * longer, connections, body)
     return Point(at, cost.cpu_us, cost.p99_ms, cost.rss_mib)
 
 
@@ -137,21 +140,20 @@ def by_connections(field: Ground, sizes: Sequence[int]) -> list[Point]:
 
 
 def by_streams(field: Ground, sizes: Sequence[int]) -> list[Point]:
-    """Ever more streams through one proxy, all together with about as many chunks a second."""
+    """Ever more streams through one proxy, all together with the same number of chunks a second. Memory while they are open."""
     found = []
-    with serving(field, setpoint()) as served:
+    with serving(field, setpoint()) as served, ThreadPoolExecutor(1) as beside:
         for at in sizes:
-            every = max(1, round(at * 1000 / CHUNKS_S))
-            ramp = every * CHUNKS / 1000 if at > 1 else 0.2  # so that they end one by one, too
+            every, ramp = max(1, at * 1000 // CHUNKS_S), max(0.2, at / STARTED)
+            asked = streamed(MODEL, every, CHUNKS)
+            load = beside.submit(sse.load, served.url, field.far_core, at, ramp, MEASURE + 2, asked)
+            time.sleep(ramp + 1.5)
             cpu, begun = cpu_seconds(served.pid), time.perf_counter()
-            seen = sse.load(
-                served.url, field.far_core, at, ramp, ramp + MEASURE, streamed(MODEL, every, CHUNKS), CHUNKS
-            )
+            time.sleep(MEASURE)
             cpu, took = cpu_seconds(served.pid) - cpu, time.perf_counter() - begun
-            # While they start there are half as many of them on average.
-            chunks = seen.chunks * (1 + 0.5 * ramp / seen.seconds)
-            found.append(Point(at, cpu * 1e6 / max(chunks, 1), seen.first_p99_ms, rss_mib(served.pid)))
-            assert took > 0
+            rss = rss_mib(served.pid)
+            seen = load.result()
+            found.append(Point(at, cpu / took / seen.chunks_s * 1e6, seen.first_p99_ms, rss))
     return found
 
 
@@ -224,7 +226,7 @@ def show(found: Found) -> str:
     columns = ["what grows", "CPU µs", "µs more for each", "exponent", "MiB", "why"]
     note = (
         f"Medians of {found['rounds']} rounds, {found['date']}, {found['machine']}: one worker, one core, everything on. CPU µs a "
-        "request, of streams a chunk; memory with the embedded store. Exponent: of what is added, over the last sizes at which "
+        "request, of streams a chunk; memory with the embedded store (of cells without it, of streams while they are open). Exponent: of what is added, over the last sizes at which "
         "it shows; 1 is linear, 0 is flat."
     )
     return table(columns, rows) + f"\n\n- {note}"

@@ -13,7 +13,7 @@ from typing import Any
 
 from bench import BenchError, spread, table
 from bench.speed.bodies import KILOBYTE
-from bench.speed.contestants import MODEL, ROOT, Contestant, litellm, setpoint, tensorzero
+from bench.speed.contestants import MODEL, ROOT, Contestant, setpoint, tensorzero
 from bench.speed.ground import HEADROOM, Ground, ground, serving
 from bench.speed.installing import install
 from bench.speed.paced import Times
@@ -80,7 +80,7 @@ def measured(field: Ground, contestant: Contestant) -> dict[str, Any]:
 
 def measure(rounds: int) -> Found:
     """All rounds."""
-    contestants = (setpoint(), tensorzero(), litellm())
+    contestants = (setpoint(), tensorzero())
     for contestant in contestants:
         if contestant.package:
             install(contestant.package)

@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.static_upstream import DIGITS, KEY, length_of
 
 BLOCK = 20  # requests to one side before the other one's turn
-_MOST = 900  # connections; select takes 1,024
+_AT_FIRST, _MOST = 64, 900  # connections; select takes 1,024
 _LATEST = 2.0  # seconds that answers are waited for at the end
 
 
@@ -41,12 +41,19 @@ class Target:
             f"Authorization: Bearer {KEY}\r\nContent-Length: "
         )
         self._bodies, self._number = bodies, first
+        self._opened: list[socket.socket] = []
 
     def connect(self) -> socket.socket:
         """A new connection."""
         connection = socket.create_connection(self._address)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._opened.append(connection)
         return connection
+
+    def close(self) -> None:
+        """Ends all connections."""
+        for connection in self._opened:
+            connection.close()
 
     def request(self) -> bytes:
         """The next one, whole."""
@@ -84,14 +91,12 @@ def in_turn(targets: list[Target], seconds: float) -> list[Times]:
     while time.perf_counter() < end:
         for target, connection, times in zip(targets, connections, seen, strict=True):
             times += [one(connection, target.request()) for _ in range(BLOCK)]
-    for connection in connections:
-        connection.close()
     return [Times(len(times), *_quantiles(times)) for times in seen]
 
 
 def at_rate(target: Target, rate: float, seconds: float) -> Times:
     """A request every 1 / `rate` seconds; each is timed from when it was due, so that no answer can delay the next one."""
-    free = [target.connect() for _ in range(64)]
+    free = [target.connect() for _ in range(_AT_FIRST)]
     busy: dict[socket.socket, tuple[float, bytes]] = {}
     times: list[float] = []
     late: list[float] = []
@@ -136,6 +141,8 @@ def main(arguments: list[str]) -> None:
         found = in_turn(targets, float(numbers[0]))
     else:
         found = [at_rate(targets[0], float(numbers[0]), float(numbers[1]))]
+    for target in targets:
+        target.close()
     print(json.dumps([asdict(times) for times in found]))
 
 

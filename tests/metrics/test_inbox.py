@@ -48,9 +48,10 @@ def test_rewards_added_up_first_are_those_that_one_by_one_would_be_added(decide:
     for n in range(60):
         record = decide(at=now + n, arm=str(n % 3), model=f"m{n % 2}")
         rewards = {"latency": n / 60, "regenerate": 1.0} if n % 2 else {"latency": 0.5}
-        earnings.add(record, rewards, 0.5)
-        for signal, value in rewards.items():
-            slot, tally = reward("team-a|code|m|1", record.arm or "", signal, record.at, value, 0.5)
+        earnings.add(record, rewards, 0.75 if n % 5 else None)
+        given = [(signal, value, 1.0) for signal, value in rewards.items()] + [("failed", 0.75, 0.5)] * bool(n % 5)
+        for signal, value, part in given:
+            slot, tally = reward("team-a|code|m|1", record.arm or "", signal, record.at, value, part)
             expected[slot] = expected.get(slot, Tally()).plus(tally)
     earnings.add(decide(at=now, effective=False), {"latency": 1.0})
     earnings.add(decide(at=now, cell=None), {"latency": 1.0})
@@ -63,7 +64,7 @@ def test_rewards_added_up_first_are_those_that_one_by_one_would_be_added(decide:
         assert batch.sums[slot] == pytest.approx(tally)
     page = instruments.render()[0].decode()
     rows = [line for line in page.splitlines() if line.startswith("setpoint_reward_count")]
-    assert sum(float(row.rpartition(" ")[2]) for row in rows) == 60
+    assert sum(float(row.rpartition(" ")[2]) for row in rows) == 60 + 48
     assert 'signal="regenerate"' not in page
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.observed import _REFUSAL, _UNITS, Repeats, json_valid, observe, refusal, repetition, rewards, truncated
+from metrics.grams import UNITS
+from metrics.observed import _REFUSAL, Repeats, json_valid, observe, refusal, repetition, rewards, truncated
 from metrics.outcome import DecisionRecord, Outcome
 
 Decide = Callable[..., DecisionRecord]
@@ -59,14 +60,15 @@ def test_repetition_is_a_share_whatever_the_text(text: str) -> None:
     assert ratio is None or 0 <= ratio <= 1
 
 
-@given(
-    st.lists(
-        st.sampled_from(["a", "Of_1", " ", ", ", "-", "\n", "\x00", "é", "ß", "好", "的", "。", "😀"]), max_size=400
-    )
+PARTS = st.sampled_from(
+    ["a", "Of_1", " ", ", ", "-", "\n", "\x00", "é", "İ", "—", "好", "的", "ひ", "。", "😀", "𝐀", "\ud800"]
 )
+
+
+@given(st.lists(PARTS, max_size=100) | st.lists(PARTS, min_size=200, max_size=300))
 def test_repetition_is_what_counting_4_grams_gives_however_the_text_is_split(parts: list[str]) -> None:
     text = "".join(parts)
-    units = _UNITS.findall(text.lower())
+    units = UNITS.findall(text.lower())
     if len(units) < 50:
         assert repetition(text) is None
         return
