@@ -158,6 +158,9 @@ def _upstream(raw: Any) -> Test:
         return _one_of("upstream")(raw)
     if not raw:
         raise ValueError("no tag given: write {precision: int8}")
+    if len(raw) == 1:
+        ((tag, value),) = raw.items()
+        return lambda c: c.tags.get(tag) == value
     return lambda c: all(c.tags.get(k) == v for k, v in raw.items())
 
 

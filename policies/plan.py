@@ -95,20 +95,24 @@ class Plan:
             odds = {grid.baseline: 1.0} if observe else table.odds(place.cell, grid, control)
             stages.append(Stage(place, odds, runners(odds), next(iter(odds)) if len(odds) == 1 else None))
         self.stages = tuple(stages)
-        self.untuned = None if stages else self._finish(None, "")
+        self.untuned = None if stages else self._finished(None, "")
 
     def _decided(self, stage: Stage, arm: str, version: str) -> Decision:
         """The decision of everybody who draws an arm under this table."""
-        key = (stage.place.cell, arm)
+        place = stage.place
+        draw = drawn(place.cell, place.grid, arm, stage.odds, version, self._sticky, place.held)
+        decision = stage.decisions[arm] = _with(self._finished(place, arm), draw)
+        return decision
+
+    def _finished(self, place: Place | None, arm: str) -> Decision:
+        """What everybody gets who draws an arm, under any table."""
+        key = (place.cell if place else "", arm)
         found = self.finished.get(key)
         if found is None:
             if len(self.finished) >= MOST_FINISHED:
                 self.finished.clear()
-            found = self.finished[key] = self._finish(stage.place, arm)
-        place = stage.place
-        draw = drawn(place.cell, place.grid, arm, stage.odds, version, self._sticky, place.held)
-        decision = stage.decisions[arm] = _with(found, draw)
-        return decision
+            found = self.finished[key] = self._finish(place, arm)
+        return found
 
     def _finish(self, place: Place | None, arm: str) -> Decision:
         """Rungs 7 to 10, but for the odds of the draw."""

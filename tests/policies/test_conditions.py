@@ -28,6 +28,7 @@ legal = Context(
         ({"model": ["gpt-*", "QWEN/*"]}, True),
         ({"upstream": {"precision": "int8"}}, True),
         ({"upstream": {"precision": "fp16"}}, False),
+        ({"upstream": {"precision": "int8", "zone": "b"}}, False),
         ({"turn": {"min": 2}}, True),
         ({"turn": 1}, False),
         ({"header": {"X-Team": "sea*"}}, True),

@@ -171,6 +171,8 @@ def test_requests_that_get_the_same_share_one_object_also_under_the_next_table()
     assert two.draw is not None
     assert (one.draw.arm, one.draw.table, two.draw.arm, two.draw.table) == ("0.3", "1", "0.3", "2")
     assert one.shared is two.shared
+    still = [engine.decide(replace(CODE, tool_loop=True), {}, table(v, {"0.3": 1.0}, {}, None)).shared for v in "1234"]
+    assert still[1] is still[2] is still[3]
     told = [d.steps[-1].source for d in (one, two)]
     assert told == ["0.3 drawn with probability 0.95", "0.3 drawn with probability 0.941"]
     assert dict(one.shared.params) == dict(one.params)
