@@ -60,6 +60,15 @@ class Linear:
         known = (self._keys.take(places) == hashes).nonzero()[0]
         return places.take(known), known
 
+    def sums(self, places: Places, edges: NDArray[np.intp]) -> Floats:
+        """(stretches, columns) what the features between each edge and the next add up to."""
+        rows = self._rows.take(
+            np.append(places, 0), 0
+        )  # the last of them stands for nothing, and for a stretch at the end
+        found = np.add.reduceat(rows, edges[:-1], 0)
+        found[edges[1:] == edges[:-1]] = 0.0
+        return found
+
     def scores(self, places: Places, of_body: int) -> list[float] | None:
         """(tasks,) log-odds up to a constant: TF-IDF without counts, body and head each of length 1. None without evidence."""
         rows = self._rows.take(places, 0)

@@ -14,7 +14,7 @@ from router.errors import RequestError
 from router.gate import ClientGoneError, read_body
 from router.hangup import HangUp
 from router.incoming import Incoming
-from router.outcomes import Exchange, report
+from router.outcomes import Exchange, Reports
 from router.pipeline import headers_of
 from router.services import Services
 from router.surfaces import Surface
@@ -33,7 +33,7 @@ class SurfaceApp:
     """ASGI application of one surface: every call ends in exactly one outcome, also when the client hangs up."""
 
     def __init__(self, surface: Surface, services: Services) -> None:
-        self._surface, self._services = surface, services
+        self._surface, self._services, self._reports = surface, services, Reports(services)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -55,7 +55,7 @@ class SurfaceApp:
             exchange.failed(error)
             await _fail(send, exchange, error)
         finally:
-            report(self._services, exchange)
+            self._reports.take(exchange)
 
     async def _serve(self, scope: Message, receive: Receive, send: Send, exchange: Exchange) -> None:
         services, raw = self._services, scope["headers"]
