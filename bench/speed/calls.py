@@ -11,7 +11,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
@@ -80,13 +80,27 @@ def committed() -> Counts | None:
 
 
 def fewest(then: Counts | None = None, tries: int = 3) -> Counts:
-    """Of each the lowest count; a busy machine, where each flush finds fewer requests, only adds. One try, if that will do."""
-    found = _counts(counted())
-    for _ in range(tries - 1):
-        if then is not None and not exceeded(found, then):
+    """Of each the lowest count; a busy machine, where each flush finds fewer requests, only adds. One try, if that will do.
+
+    Raises BenchError where no try came to its end.
+    """
+    found: list[Counts] = []
+    failed: BenchError | None = None
+    for _ in range(tries):
+        try:
+            found.append(_counts(counted()))
+        except BenchError as e:
+            failed = e
+            continue
+        if then is not None and not exceeded(_least(found), then):
             break
-        found = Counts(*map(min, found, _counts(counted())))
-    return found
+    if not found:
+        raise failed or BenchError("nothing was tried")
+    return _least(found)
+
+
+def _least(found: Sequence[Counts]) -> Counts:
+    return Counts(*map(min, zip(*found, strict=True)))
 
 
 def _counts(found: dict[str, Any]) -> Counts:

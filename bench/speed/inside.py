@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -54,8 +55,8 @@ def serve(
                     raise BenchError("it did not start")
                 time.sleep(0.05)
             ask(url)
-        except Exception as e:
-            failed.append(f"{type(e).__name__}: {e}")
+        except Exception:
+            failed.append(traceback.format_exc())
         os.kill(os.getpid(), signal.SIGTERM)
 
     os.environ["SETPOINT_DATA"] = str(folder / "data")

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from bench import BenchError
 from bench.speed.calls import SLACK, Counter, Counts, committed, exceeded, fewest
 
 
@@ -23,6 +24,21 @@ def test_a_fifth_more_calls_is_said() -> None:
     ]
     assert len(exceeded(Counts(1200, 24_000, 250), then)) == 3
     assert max(SLACK["calls"], SLACK["instructions"]) < 1.2
+
+
+def test_the_fewest_of_some_counts_is_what_a_request_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Counts | None] = [Counts(1300, 20_500, 90), None, Counts(1010, 21_500, 80)]
+
+    def counted() -> dict[str, float]:
+        if (now := seen.pop(0)) is None:
+            raise BenchError("the machine was too busy")
+        return now._asdict()
+
+    monkeypatch.setattr("bench.speed.calls.counted", counted)
+    assert fewest(Counts(1000, 20_000, 100)) == Counts(1010, 20_500, 80)
+    seen = [None] * 3
+    with pytest.raises(BenchError, match="too busy"):
+        fewest()
 
 
 def test_calls_and_instructions_of_this_thread_are_counted() -> None:
