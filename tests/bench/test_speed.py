@@ -230,6 +230,8 @@ def test_two_workers_are_told_by_rate_only_where_each_has_a_core() -> None:
 def test_growth_that_is_more_than_linear_is_found(power: float) -> None:
     points = [Point(at, 100 + 0.01 * at**power, 1.0, 1.0) for at in (1, 10, 1_000, 100_000)]
     assert exponent(points) == pytest.approx(power if power > 0.5 else 0, abs=0.05)
+    alone = [Point(0, 5_000, 1.0, 1.0), *points]  # dearer than some at once
+    assert exponent(alone) == pytest.approx(exponent(points))
 
 
 def test_a_flat_cost_has_no_growth_and_a_missing_point_is_an_error() -> None:
