@@ -1,28 +1,39 @@
 """Decisions in the store: kept for as long as feedback may come, found by decision id or completion id."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 from metrics import keys, records, scripts
-from metrics.door import Door
+from metrics.connect import Client
+from metrics.door import WINDOW, Door
 from metrics.episodes import MOST
 from metrics.outcome import DecisionRecord
 
-# A decision as it is written: id, time, JSON, completion id; its JSON for the stream, where it learns; the key of its session; and
-# what its ask was declared to be, with its features. A plain tuple: there are many, and garbage collection does not look at those.
-Line = tuple[str, float, str, str | None, str | None, str | None, str | None]
+# A decision as it is written: id, time, JSON and the hash that it goes to; completion id and the hash that this goes to; its JSON for
+# the stream, where it learns; the key of its session; and what its ask was declared to be, with its features. All that can be worked
+# out is, when the decision is taken: a flush does hundreds in one go. A plain tuple: garbage collection does not look at those.
+Line = tuple[str, float, str, str, str | None, str | None, str | None, str | None, str | None]
+_RENEWED = 60  # seconds between two expiries of the same hash
 
 
 def line(record: DecisionRecord, completion: str | None, shown: Iterable[tuple[str, float]] | None = None) -> Line:
     """A decision to be written, with the upstream's completion id; `shown` are its observed rewards, where they are not in it yet."""
     text, bare = records.packs(record, record.observed if shown is None else shown)
+    bucket = keys.decisions(record.id, record.at)
+    shard = keys.completions(completion, int(record.at) // keys.DAY) if completion else None
     session = None if record.session is None else keys.session(record.tenant, record.session)
     label = None if not record.declared or record.features is None else records.pack_label(record.task, record.features)
-    return record.id, record.at, text, completion, bare if record.learns else None, session, label
+    bare_ = bare if record.learns else None
+    return record.id, record.at, text, bucket, completion or None, shard, bare_, session, label
 
 
 class Decisions(Door):
     """Records in buckets of ten minutes that expire as a whole. Writing one again replaces it."""
+
+    def __init__(self, where: "str | Client", *, window: int = WINDOW, timeout: float = 0.5) -> None:
+        super().__init__(where, window=window, timeout=timeout)
+        self._expiring: dict[str, float] = {}  # hashes by when their expiry was set
 
     async def find(self, ids: Iterable[str], now: float) -> dict[str, DecisionRecord]:
         """Records by decision id or completion id; those that are not there are left out."""
@@ -58,8 +69,8 @@ class Decisions(Door):
     def _put_decisions(self, pipe: Any, decisions: Sequence[Line]) -> None:
         hashes: dict[str, list[str]] = {}
         sessions: dict[str, list[float | str]] = {}
-        for decision, at, text, _, bare, session, _ in decisions:
-            hashes.setdefault(keys.decisions(decision, at), []).extend((decision, text))
+        for decision, at, text, bucket, _, _, bare, session, _ in decisions:
+            hashes.setdefault(bucket, []).extend((decision, text))
             if session is not None:  # "-", so that a session is known that learns nothing
                 sessions.setdefault(session, []).extend((at, "-" if bare is None else decision))
         self._put_hashes(pipe, hashes, keys.BUCKET)
@@ -68,12 +79,18 @@ class Decisions(Door):
 
     def _put_completions(self, pipe: Any, decisions: Sequence[Line]) -> None:
         shards: dict[str, list[str]] = {}
-        for decision, at, _, completion, *_ in decisions:
-            if completion:
-                shards.setdefault(keys.completions(completion, int(at) // keys.DAY), []).extend((completion, decision))
+        for decision, _, _, _, completion, shard, *_ in decisions:
+            if completion is not None and shard is not None:
+                shards.setdefault(shard, []).extend((completion, decision))
         self._put_hashes(pipe, shards, keys.DAY)
 
     def _put_hashes(self, pipe: Any, hashes: Mapping[str, list[str]], life: int) -> None:
+        now = monotonic()
         for key, pairs in hashes.items():
             pipe.hset(key, items=pairs)
-            pipe.expire(key, int(self.window) + life)
+            # Not each time, for it is another command; not once, for the server may lose the hash and get a new one.
+            if now - self._expiring.get(key, -_RENEWED) >= _RENEWED:
+                if len(self._expiring) > 1_000:
+                    self._expiring.clear()
+                self._expiring[key] = now
+                pipe.expire(key, int(self.window) + life)

@@ -127,13 +127,17 @@ def _locked(path: Path) -> Iterator[None]:
 def _launch(program: Path, folder: Path, path: Path) -> "subprocess.Popen[bytes]":
     log = folder / "server.log"
     path.unlink(missing_ok=True)
-    return subprocess.Popen(  # noqa: S603 - the program is ours or the operator's, the arguments are constants and paths
+    process = subprocess.Popen(  # noqa: S603 - the program is ours or the operator's, the arguments are constants and paths
         [str(program), *_FLAGS, "--dir", str(folder), "--unixsocket", str(path), "--logfile", str(log)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C must not end it before the last flush
     )
+    # Where both share a core, a write to the server would wake it in place of the request that is served at that moment.
+    with contextlib.suppress(OSError, AttributeError):
+        os.sched_setscheduler(process.pid, os.SCHED_BATCH, os.sched_param(0))
+    return process
 
 
 def _await_ready(process: "subprocess.Popen[bytes] | None", path: Path, folder: Path) -> int:

@@ -18,7 +18,10 @@ from metrics.tally import correction
 
 _log = logging.getLogger(__name__)
 
-_SLICE = 0.001  # seconds of looking, after which requests get their turn
+# Looking takes this share of the time from one look to the next, in which requests had their turn, and at least so many seconds:
+# enough to keep up under full load, and nothing that a request alone would feel.
+_SHARE = 0.2
+_LEAST = 0.00005
 _ARMS = 50  # whose rewards are passed on in one go: another half of a millisecond
 _LIMIT = 5_000  # outcomes with their texts
 _FAILED = SIGNALS["failed"].normalise
@@ -78,8 +81,11 @@ class Inbox:
     async def look(self) -> None:
         """Looks at all that wait, and lets requests have their turn in between."""
         try:
+            left = perf_counter()
             while self._outcomes:
-                self._look_for(_SLICE)
+                came = perf_counter()
+                self._look_until(came + max(_LEAST, _SHARE * (came - left)))
+                left = perf_counter()
                 if len(self._earnings) > _ARMS:
                     self._earnings.pass_on(self._outbox, self._instruments)
                 await asyncio.sleep(0)
@@ -89,8 +95,8 @@ class Inbox:
             record, completion = self._reviewed.popleft()
             self._outbox.decision(record, completion)
 
-    def _look_for(self, seconds: float) -> None:
-        until, outcomes = perf_counter() + seconds, self._outcomes
+    def _look_until(self, until: float) -> None:
+        outcomes = self._outcomes
         while outcomes:
             try:
                 self._look(outcomes.popleft())

@@ -20,7 +20,8 @@ from metrics.tally import CellStatistics, Pause, Slot, Tally, decay, epoch_of
 
 SCHEMA = 1
 _CELLS_AT_ONCE = 25  # 2 ms to read
-_DECISIONS_AT_ONCE = 150  # half of a millisecond to send
+_DECISIONS_AT_ONCE = 100  # half of a millisecond to send
+_COMPLETIONS_AT_ONCE = 200  # the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,11 @@ class Store(Decisions, Credits, Marks, Stream):
                 if label is not None:
                     self._keep(pipe, decision, at, label, replace=False)
             await self._run(pipe)
+        for start in range(0, len(batch.decisions), _COMPLETIONS_AT_ONCE):
+            pipe = self._pipe()
+            self._put_completions(pipe, batch.decisions[start : start + _COMPLETIONS_AT_ONCE])
+            await self._run(pipe)
         pipe = self._pipe()
-        self._put_completions(pipe, batch.decisions)
         self._put_stream(pipe, (), batch.earned)
         for cell, meta in batch.cells.items():
             pipe.set(keys.meta(cell), records.pack_meta(meta))

@@ -53,7 +53,7 @@ class Stream(Door):
     def _put_stream(self, pipe: Any, decisions: Iterable[Line], earned: Iterable[Earned]) -> None:
         """Adds what learns and what was earned, in one command: one for each would cost as much again as all else of a flush."""
         fields: list[str] = []
-        for decision, _, _, _, bare, _, _ in decisions:
+        for decision, _, _, _, _, _, bare, _, _ in decisions:
             if bare is not None:
                 fields += ("d", decision, "r", bare)
         for e in earned:

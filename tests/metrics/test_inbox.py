@@ -26,7 +26,8 @@ def outbox(limit: int = 1_000) -> Outbox:
 async def test_requests_get_their_turn_while_answers_are_looked_at(
     decide: Decide, finish: Finish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_SLICE", 0.0)
+    monkeypatch.setattr(module, "_LEAST", 0.0)
+    monkeypatch.setattr(module, "_SHARE", 0.0)
     inbox = Inbox(Instruments(), outbox(), Recent(1_000))
     for _ in range(20):
         inbox.take(finish(decide()))
