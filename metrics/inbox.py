@@ -81,10 +81,10 @@ class Inbox:
     async def look(self) -> None:
         """Looks at all that wait, and lets requests have their turn in between."""
         try:
-            left = perf_counter()
-            while self._outcomes:
+            left, waiting = perf_counter(), len(self._outcomes)  # and not what comes meanwhile: there would be no end
+            while waiting > 0 and self._outcomes:
                 came = perf_counter()
-                self._look_until(came + max(_LEAST, _SHARE * (came - left)))
+                waiting -= self._look_until(came + max(_LEAST, _SHARE * (came - left)))
                 left = perf_counter()
                 if len(self._earnings) > _ARMS:
                     self._earnings.pass_on(self._outbox, self._instruments)
@@ -95,16 +95,19 @@ class Inbox:
             record, completion = self._reviewed.popleft()
             self._outbox.decision(record, completion)
 
-    def _look_until(self, until: float) -> None:
-        outcomes = self._outcomes
+    def _look_until(self, until: float) -> int:
+        """How many were looked at."""
+        outcomes, count = self._outcomes, 0
         while outcomes:
+            count += 1
             try:
                 self._look(outcomes.popleft())
             except Exception:  # one odd answer must not cost the others
                 _log.exception("metrics: looking at an answer failed; requests are not affected")
                 self._instruments.learning_failed()
             if perf_counter() > until:
-                return
+                break
+        return count
 
     def _look(self, outcome: Outcome) -> None:
         record, excess = outcome.decision, self._failures.excess(outcome)

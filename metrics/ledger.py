@@ -25,7 +25,8 @@ from metrics.tally import CellStatistics, Pause
 
 _log = logging.getLogger(__name__)
 
-_INTERVAL = 0.5  # seconds between flushes
+_INTERVAL = 0.5  # seconds from one flush to the next
+_PAUSE = 0.05  # and at least so many between them
 _PATIENCE = 0.05  # seconds that a feedback request waits for the store
 _EACH = 0.0005  # and for long lists, so much an item
 _RECENT = 20_000  # ids of the latest decisions: what is older is in the store
@@ -157,13 +158,14 @@ class Ledger:
 
     async def run(self) -> None:
         """Flushes twice a second until cancelled, and once more then."""
-        me = asyncio.current_task()
+        me, began = asyncio.current_task(), self._steady()
         try:
             # Asked, and not only interrupted: asyncio.wait_for of Python 3.11, in redis-py's sending, swallows a
             # cancellation that comes just as it is done.
             while me is None or not me.cancelling():
                 await self._tick()
-                await asyncio.sleep(_INTERVAL)
+                await asyncio.sleep(max(_PAUSE, began + _INTERVAL - self._steady()))
+                began = self._steady()
         finally:
             self._health.try_now()
             with contextlib.suppress(TimeoutError):
@@ -202,7 +204,10 @@ class Ledger:
 
     async def _flush(self) -> None:
         await self._begin()
-        while batch := self._outbox.next_batch():
+        for _ in range(self._outbox.batches):  # and not what comes meanwhile: under full load there would be no end
+            batch = self._outbox.next_batch()
+            if batch is None:
+                break
             await self._store.write(batch)
             await self._resend(self._store.before)
             self._outbox.confirmed(batch, self._steady())

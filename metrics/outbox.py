@@ -49,6 +49,12 @@ class Outbox:
         """Whether a batch was tried and not confirmed: nothing may overtake it."""
         return self._frozen is not None
 
+    @property
+    def batches(self) -> int:
+        """How many batches take what is here now."""
+        most = max(len(self._decisions), len(self._earned))
+        return -(-most // _AT_ONCE) + 1 + (self._frozen is not None)
+
     def decision(
         self, record: DecisionRecord, completion: str | None, shown: Iterable[tuple[str, float]] | None = None
     ) -> str:
