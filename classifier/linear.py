@@ -25,7 +25,13 @@ class Linear:
     """
 
     def __init__(
-        self, keys: Hashes, idf: Floats, evidence: Floats, weights: Floats, bias: Floats, of_body: int
+        self,
+        keys: Hashes,
+        idf: Floats,
+        evidence: Floats,
+        weights: NDArray[np.floating[Any]],
+        bias: Floats,
+        of_body: int,
     ) -> None:
         self.keys, self.idf, self.evidence, self.weights, self.bias = keys, idf, evidence, weights, bias
         self.of_body = of_body

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from classifier.ask import Ask
 from classifier.conversation import Probabilities, instructed, normalised, pooled
@@ -25,7 +26,7 @@ from classifier.verdict import GENERAL, Verdict, is_task
 ARTEFACT = Path(__file__).parent / "artefact"
 FILES = ("manifest.json", "model.npz")
 FORMAT = 2
-REMEMBERED = 2_048  # recent texts: a repeated prompt is a look-up
+REMEMBERED = 1_024  # recent texts: a repeated prompt is a look-up
 REMEMBERED_LONGEST = 2_000  # characters: long texts would fill the memory, and seldom come again
 INSTRUCTIONS = 1_000  # system prompts, each of up to 2,000 characters
 RUNNERS_UP = 3
@@ -61,9 +62,8 @@ class Classifier:
             _check_pair(manifest, contents["model.npz"])
             with np.load(io.BytesIO(contents["model.npz"]), allow_pickle=False) as arrays:
                 keys, of_body = arrays["keys"].astype(np.uint64), int(arrays["of_body"])
-                idf, evidence, weights, bias = (
-                    arrays[n].astype(np.float32) for n in ("idf", "evidence", "weights", "bias")
-                )
+                idf, evidence, bias = (arrays[n].astype(np.float32) for n in ("idf", "evidence", "bias"))
+                weights = arrays["weights"]  # which serving needs once: they stay as small as they are on disk
                 words = Words(tuple(arrays["words"].tobytes().decode().split("\n")), int(arrays["targets"]))
         except Exception as e:  # there is no end to what damaged files make numpy and zipfile raise
             raise ArtefactError(
@@ -180,7 +180,7 @@ def _check(
     keys: Hashes,
     idf: Floats,
     evidence: Floats,
-    weights: Floats,
+    weights: NDArray[np.floating[Any]],
     bias: Floats,
     of_body: int,
 ) -> None:

@@ -13,7 +13,9 @@ STREAM = "setpoint:stream"  # decisions and explicit rewards, in order
 PAUSED = "setpoint:paused"  # JSON: why and since when nothing is tried; the kill switch of learning
 BUCKET = 600  # seconds of decisions in one hash: one HSET per flush, and old ones expire as a whole
 DAY = 86_400
-_SHARDS = 16  # hashes of completion ids a day, so that none grows huge and Cluster spreads them; each is a command of a flush
+_SHARDS = (
+    16  # hashes of completion ids a day, so that none grows huge and Cluster spreads them; each is a command of a flush
+)
 
 
 def _tag(cell: str) -> str:

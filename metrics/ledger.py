@@ -29,7 +29,7 @@ _INTERVAL = 0.5  # seconds from one flush to the next
 _PAUSE = 0.05  # and at least so many between them
 _PATIENCE = 0.05  # seconds that a feedback request waits for the store
 _EACH = 0.0005  # and for long lists, so much an item
-_RECENT = 20_000  # ids of the latest decisions: what is older is in the store
+_RECENT = 10_000  # ids of the latest decisions: what is older is in the store
 _LAST = 2.0  # seconds for the flush at the end
 _CLAIMS = 100  # feedback items in one round trip: requests get their turn in between
 

@@ -6,7 +6,7 @@ Both are read as the JSON files that their wheels carry; importing the packages 
 import importlib.util
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,14 @@ _EFFORT_PATHS = ("reasoning_effort", "reasoning.effort", "output_config.effort")
 
 _USUAL_EFFORTS = ("low", "medium", "high")
 
+# What is read of a row. The tables say a hundred things more about each of thousands of models: 9 MB in the place of 1.
+_READ = (
+    "default_reasoning_effort", "reasoning_effort_levels", "litellm_provider", "supports_reasoning", "supports_sampling_params",
+    "max_output_tokens", "input_cost_per_token", "output_cost_per_token", "cache_read_input_token_cost",
+    *(f"supports_{effort}_reasoning_effort" for effort in EFFORTS),
+)  # fmt: skip
+_READ_OF_PARAMS = ("path", "range", "values")
+
 Entry = Mapping[str, Any]
 
 
@@ -54,13 +62,14 @@ class Catalog:
     """Look-ups by the names that people give models: with or without vendor, region, date or version."""
 
     def __init__(self, models: Mapping[str, Any], entries: list[Any]) -> None:
-        self._models = models
-        self._by_provider: dict[tuple[str, str], list[Any]] = {}
-        self._by_model: dict[str, list[Any]] = {}
+        self._models = {name: _only(row, _READ) for name, row in models.items() if isinstance(row, dict)}
+        self._by_provider: dict[tuple[str, str], list[Entry]] = {}
+        self._by_model: dict[str, list[Entry]] = {}
         for entry in filter(_usable, entries):
             model = str(entry["model"]).lower()
-            self._by_provider.setdefault((str(entry.get("provider")), model), entry["params"])
-            self._by_model.setdefault(model, entry["params"])
+            params = [_only(p, _READ_OF_PARAMS) for p in entry["params"] if isinstance(p, dict)]
+            self._by_provider.setdefault((str(entry.get("provider")), model), params)
+            self._by_model.setdefault(model, params)
         self._found: dict[tuple[str, str], ModelFacts] = {}
 
     @classmethod
@@ -83,10 +92,10 @@ class Catalog:
         theirs, params_of = _ALIASES.get(provider, (provider, provider))
         names = list(_names(model))
         exact = [n for name in names for n in (f"{theirs}/{name}", name)]
-        row = next((r for n in exact if isinstance(r := self._models.get(n), dict)), {})
+        row = next((r for n in exact if (r := self._models.get(n)) is not None), None)
         own = next((p for n in names if (p := self._by_provider.get((params_of, n)))), [])
         anybodys = own or next((p for n in names if (p := self._by_model.get(n))), [])
-        return _facts(row, own, anybodys)
+        return _facts(row or {}, own, anybodys, known=row is not None)
 
 
 def base_name(model: str) -> str:
@@ -119,24 +128,24 @@ def _json(package: str) -> Any:
     return None
 
 
-def _facts(row: Entry, own: list[Any], anybodys: list[Any]) -> ModelFacts:
+def _only(row: Entry, keys: Iterable[str]) -> Entry:
+    return {key: row[key] for key in keys if key in row}
+
+
+def _facts(row: Entry, own: list[Entry], anybodys: list[Entry], *, known: bool) -> ModelFacts:
     """Effort levels belong to the model; ranges to the provider, and another one's are left alone."""
     return ModelFacts(
-        known=bool(row),
+        known=known,
         reasoning=row.get("supports_reasoning") is True,
         sampling=False if row.get("supports_sampling_params") is False else None,
         default_effort=_effort(row.get("default_reasoning_effort")),
-        efforts=_efforts(row, _objects(anybodys)),
+        efforts=_efforts(row, anybodys),
         max_output_tokens=_tokens(row.get("max_output_tokens")),
         input_cost=_number(row.get("input_cost_per_token")),
         output_cost=_number(row.get("output_cost_per_token")),
         cached_input_cost=_number(row.get("cache_read_input_token_cost")),
-        ranges=_ranges(_objects(own)),
+        ranges=_ranges(own),
     )
-
-
-def _objects(params: list[Any]) -> list[Entry]:
-    return [p for p in params if isinstance(p, dict)]
 
 
 def _ranges(params: list[Entry]) -> Mapping[str, Range]:
