@@ -16,6 +16,7 @@ _TABLE = _LETTERS.encode() + bytes(range(128, 256))  # of each byte of Latin-1
 _LOOKED_AT = 200  # characters: where an instruction mostly stands; each look-up of a word costs more than reading it
 _MOST = 8  # unknown words of a prompt: more are another language, or a listing
 _SHORT = 3
+MET = 2_048  # words
 REMEMBERED = 4_096  # words, of up to 200 characters
 FEWEST = 5_000  # words, to tell a slip from a word
 REAL = 2  # texts that a word must be in to be one that people write
@@ -39,14 +40,17 @@ class Spelling:
             for part in (word, *_without_one(word)):
                 self._near.setdefault(part, word)
         self._slips: dict[str, str | None] = {}  # words met that are in no list, and what they are slips of
+        self._met: dict[str, None] = {}  # real words met: a few hundred are most of all text, and stay in the processor's cache
 
     def mended(self, text: str) -> str | None:
         """The text with its slips mended; None where there is nothing to mend, or little of it is English."""
         head = text[:_LOOKED_AT]
         if not head.isascii() and 2 * len(head.encode("ascii", "ignore")) < len(head):
             return None  # Chinese, mostly
-        real = self._real
-        strange = {word for word in _plain_words(head) if word not in real}
+        met = self._met
+        strange = {word for word in _plain_words(head) if word not in met}
+        if strange:
+            strange = self._strange(strange)
         if not strange or len(strange) > _MOST:
             return None
         slips = [(word, meant) for word in strange if (meant := self._slip(word))]
@@ -57,6 +61,14 @@ class Spelling:
         for word, meant in sorted(slips, key=lambda slip: (-len(slip[0]), slip[0])):
             head = head.replace(word, meant)
         return head + text[_LOOKED_AT:]
+
+    def _strange(self, words: set[str]) -> set[str]:
+        """Those of them that are in no list."""
+        real = [word for word in words if word in self._real]
+        if len(self._met) + len(real) > MET:
+            self._met.clear()
+        self._met.update(dict.fromkeys(real))
+        return words.difference(real)
 
     def _slip(self, word: str) -> str | None:
         """Names and rare words come again too."""
