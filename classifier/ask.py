@@ -33,10 +33,10 @@ class Ask(NamedTuple):  # made for every request, in a third of a dataclass's ti
     wants_json: bool = False
 
 
-def read_text(text: str) -> Ask:
+def read_text(text: str, wants_json: bool = False) -> Ask:
     """The ask of a bare prompt."""
     ask = opened(text)
-    return Ask(ask, language_of(ask))
+    return Ask(ask, language_of(ask), wants_json=wants_json)
 
 
 def read_messages(messages: Sequence[Any], tools: bool = False, wants_json: bool = False) -> Ask:

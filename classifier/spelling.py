@@ -40,7 +40,9 @@ class Spelling:
             for part in (word, *_without_one(word)):
                 self._near.setdefault(part, word)
         self._slips: dict[str, str | None] = {}  # words met that are in no list, and what they are slips of
-        self._met: dict[str, None] = {}  # real words met: a few hundred are most of all text, and stay in the processor's cache
+        self._met: dict[
+            str, None
+        ] = {}  # real words met: a few hundred are most of all text, and stay in the processor's cache
 
     def mended(self, text: str) -> str | None:
         """The text with its slips mended; None where there is nothing to mend, or little of it is English."""

@@ -28,7 +28,38 @@ def read_whole(body: bytes) -> Answered | None:
         return None
     if not isinstance(whole, dict):
         return None
-    return _read((whole,))
+    return _plain_chat(whole) or _read((whole,))
+
+
+def _plain_chat(whole: dict[str, Any]) -> Answered | None:
+    """What nearly all whole answers are, read straight: a chat completion of one choice. None for any other."""
+    try:
+        choice, *others = whole["choices"]
+        usage, content = whole["usage"], choice["message"]["content"]
+        details = usage.get("prompt_tokens_details")
+        cached = details.get("cached_tokens") if details else None
+        found = (
+            whole["id"],
+            choice["finish_reason"],
+            content,
+            usage["prompt_tokens"],
+            usage["completion_tokens"],
+            cached,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    if (
+        others
+        or "error" in whole
+        or choice.get("index", 0) != 0
+        or tuple(map(type, found[:5])) != _PLAIN
+        or not all(found[:3])
+    ):
+        return None
+    return Answered(*found) if cached is None or type(cached) is int else None
+
+
+_PLAIN = (str, str, str, int, int)
 
 
 def read_events(body: bytes) -> Answered:

@@ -11,6 +11,7 @@ from router.errors import RequestError
 from router.surfaces import Surface
 
 MODE_HEADER, TASK_HEADER, SESSION_HEADER = "x-setpoint-mode", "x-setpoint-task", "x-setpoint-session"
+_OBJECTS = {dict}
 _LONGEST_SESSION = 200  # characters that are kept of one
 
 
@@ -78,7 +79,7 @@ def _check(surface: Surface, body: Mapping[str, Any]) -> None:
             return
         raise RequestError("invalid_request", f"`{surface.required}` is missing.", surface.required)
     if surface.required == "messages" and not (
-        isinstance(prompt, list) and prompt and all(isinstance(m, dict) for m in prompt)
+        isinstance(prompt, list) and prompt and set(map(type, prompt)) == _OBJECTS
     ):
         raise RequestError("invalid_request", "`messages` is not a list of at least one message object.", "messages")
     if "stream" in body and not isinstance(body["stream"], bool | None):

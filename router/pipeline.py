@@ -23,7 +23,6 @@ from policies.wire import apply
 from router.classifiers import Judge
 from router.errors import RequestError
 from router.incoming import TASK_HEADER, Incoming
-from router.surfaces import wants_json
 from router.upstreams.routing import Route, Routes
 
 T = TypeVar("T")
@@ -184,7 +183,7 @@ def _context(incoming: Incoming, ask: Ask, verdict: Verdict, route: Route, tenan
         ask.in_tool_loop,
         ask.images,
         incoming.stream,
-        ask.wants_json or wants_json(body),
+        ask.wants_json,
         incoming.mode,
         decision_id,
     )

@@ -49,7 +49,10 @@ class Protocol(HttpToolsProtocol):
             return False
         if not self.url.startswith(b"/") or b"#" in self.url or self.limit_concurrency is not None or self.root_path:
             return False
-        return any(k == b"content-length" and len(v) < 6 and int(v) <= MOST_AT_ONCE for k, v in self.headers)
+        for name, value in self.headers:
+            if name == b"content-length":
+                return len(value) < 6 and int(value) <= MOST_AT_ONCE
+        return False
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""

@@ -53,7 +53,7 @@ def _completions(body: Body) -> Ask:
     prompt = body.get("prompt")
     if isinstance(prompt, list):
         prompt = next((p for p in prompt if isinstance(p, str)), "")
-    return read_text(prompt if isinstance(prompt, str) else "")
+    return read_text(prompt if isinstance(prompt, str) else "", wants_json(body))
 
 
 SURFACES: Mapping[str, Surface] = MappingProxyType(

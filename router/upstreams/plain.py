@@ -19,6 +19,7 @@ KEPT_SECONDS = 30  # that an idle connection is kept: most servers keep theirs f
 MOST_UNREAD = 256 * 1024  # bytes of an answer, above which its upstream has to wait
 MOST_HEADERS = 64 * 1024  # bytes
 _SWEEPS = 1.0  # seconds between two looks for silent and idle connections
+_DELIMITING = frozenset({b"content-length", b"transfer-encoding"})
 _BODILESS = frozenset({b"GET", b"HEAD", b"DELETE"})
 
 
@@ -215,7 +216,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._answer: PlainAnswer | None = None
         self._headers: Headers = []
-        self._size = 0  # of the headers
+        self._size = 0  # of what has come before the head was complete
         self._interim = self._head_only = self._paused = self._delimited = False
         self._heard_at = 0.0
 
@@ -228,7 +229,7 @@ class _Connection(asyncio.Protocol):
         """Send a request."""
         assert self._transport is not None
         self.used += 1
-        self._head_only = head_only
+        self._head_only, self._size = head_only, 0
         self._heard_at = self.loop.time()
         self._answer = answer = PlainAnswer(self)
         self._transport.write(message)
@@ -272,10 +273,20 @@ class _Connection(asyncio.Protocol):
             return
         answer.unheard = False
         self._heard_at = self.loop.time()
+        if not answer.begun:
+            self._size += len(data)
+            if self._size > MOST_HEADERS and not self._fits(data):
+                self._fail(self._client.failures.invalid("its headers are too large"))
+                return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as e:
             self._fail(self._client.failures.invalid(str(e) or type(e).__name__))
+
+    def _fits(self, data: bytes) -> bool:
+        """Whether a head ends in what came, all of which may also be a body in one piece with its head."""
+        end = data.find(b"\r\n\r\n")
+        return end >= 0 and self._size - len(data) + end <= MOST_HEADERS
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is no more; an answer without a length ends so."""
@@ -297,16 +308,10 @@ class _Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A head comes."""
-        self._headers, self._size, self._delimited = [], 0, False
+        self._headers, self._delimited = [], False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One line of it."""
-        self._size += len(name) + len(value)
-        if self._size > MOST_HEADERS:
-            raise httptools.HttpParserError("its headers are too large")
-        name = name.lower()
-        if name in (b"content-length", b"transfer-encoding"):
-            self._delimited = True
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -315,7 +320,9 @@ class _Connection(asyncio.Protocol):
         self._interim = status < 200
         if self._answer is None or self._interim:
             return
-        self._answer.begin(status, self._headers)
+        headers = [(name.lower(), value) for name, value in self._headers]
+        self._delimited = not _DELIMITING.isdisjoint([name for name, _ in headers])
+        self._answer.begin(status, headers)
         if self._head_only:  # the parser would wait for the body that its length promises
             answer, self._answer = self._answer, None
             answer.end()

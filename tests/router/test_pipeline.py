@@ -41,7 +41,7 @@ def test_every_field_of_a_context_is_where_it_belongs() -> None:
     body = {"model": "m", "messages": [{}], "tools": [{}], "stream": True, "response_format": {"type": "json_object"}}
     headers = {"x-setpoint-session": "s", "x-setpoint-mode": "observe"}
     incoming = Incoming(SURFACES["chat"], json.dumps(body).encode(), headers)
-    ask = Ask("text", "en", 3, 2, (), in_tool_loop=True, images=True)
+    ask = Ask("text", "en", 3, 2, (), in_tool_loop=True, images=True, wants_json=True)
     upstream = offline.prepare(ASKED, None, None, "m").route.upstream
     verdict = Verdict("code", 0.5, (("math", 0.25),), "model")
     made = pipeline._context(incoming, ask, verdict, Route(upstream, "up/m", "vllm"), "team", "dec_1")
