@@ -13,7 +13,7 @@ from metrics.store import Batch
 from metrics.stream import Earned
 from metrics.tally import Slot, Sums, Tally
 
-_AT_ONCE = 1_000  # decisions in one batch: the store writes them in pieces
+_AT_ONCE = 2_000  # decisions in one batch, which the store writes in pieces
 # An append-only file that is synced every second may lose the last two (redis.io, persistence). What was acknowledged
 # is kept a second longer than that, and sent again if the server turns out not to have it.
 KEPT = 3.0
