@@ -3,6 +3,7 @@
 Everything written is an addition or can be written twice, so a caller that got no answer just writes again.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,6 +21,7 @@ from metrics.tally import CellStatistics, Pause, Slot, Tally, decay, epoch_of
 
 SCHEMA = 1
 _CELLS_AT_ONCE = 25  # 2 ms to read
+_NAMES_AT_ONCE = 1_000
 # Decisions in one pipeline: where there are few, so many as take a third of a millisecond, in which no request gets its turn; where
 # there are many, more, since each of them takes half as much time then.
 _FEW, _MANY, _BUSY = 25, 150, 1_500
@@ -107,20 +109,36 @@ class Store(Decisions, Credits, Marks, Stream):
 
     async def statistics(self, now: float) -> dict[str, CellStatistics]:
         """All cells, decayed to `now`: the sums of this epoch and of the one before; observed signals weighed by task."""
+        cells = sorted(await self._cells())
         pipe = self._pipe()
-        pipe.smembers(keys.CELLS)
         pipe.get(keys.PAUSED)
-        members, paused = await self._run(pipe)
-        if members is None:
-            await self._delete(keys.CELLS)
-            raise StoreError(f"store: {keys.CELLS} was no set; it is made anew with the next rewards")
-        cells = sorted(members)
+        paused = (await self._run(pipe))[0]
         self.paused = None if paused is None else self._understood(records.unpack_pause(paused), Pause())
         out: dict[str, CellStatistics] = {}
         for start in range(0, len(cells), _CELLS_AT_ONCE):
             chunk = cells[start : start + _CELLS_AT_ONCE]
             out |= await self._read(chunk, now)
+            if (
+                task := asyncio.current_task()
+            ) and task.cancelling():  # Python 3.11 may have swallowed it within redis-py
+                raise asyncio.CancelledError
         return weighed(out)
+
+    async def _cells(self) -> set[str]:
+        """In pages: the names of 100,000 cells in one reply would keep the server, and us, for longer than a time-out."""
+        found: set[str] = set()
+        cursor = 0
+        while True:
+            pipe = self._pipe()
+            pipe.sscan(keys.CELLS, cursor, count=_NAMES_AT_ONCE)
+            reply = (await self._run(pipe))[0]
+            if reply is None:
+                await self._delete(keys.CELLS)
+                raise StoreError(f"store: {keys.CELLS} was no set; it is made anew with the next rewards")
+            cursor, names = int(reply[0]), reply[1]
+            found.update(names)
+            if not cursor:
+                return found
 
     async def labels(self) -> dict[tuple[str, str], int]:
         """How often a task was labelled as another one: (decided, labelled) to count."""

@@ -18,6 +18,7 @@ from router.watching import Finding, Watch, act
 log = logging.getLogger("setpoint")
 
 SHARE = 1 / 60  # of a core that learning may take; with many cells it looks less often
+READ = 80e-6  # seconds of CPU that it takes to read a cell from the store (bench.speed.growth)
 # Seconds after which the thread of a look lets requests have the interpreter: with Python's 5 ms, 500 cells held the slowest
 # request in a hundred up by 36 ms, and with this by 8.
 HANDOVER = 0.0005
@@ -37,6 +38,7 @@ async def learn(services: Services) -> None:
             statistics = await services.ledger.statistics()
             policy = services.book.policy
             table, found, cost = await asyncio.to_thread(_look, policy, statistics, before, watch)
+            cost += READ * len(statistics)
             services.pipeline.allocations = before = table
             shown = show(services.instruments, policy, statistics, table, shown)
             _mend(services, statistics)
