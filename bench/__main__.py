@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 # Speed goes first: it wants a quiet machine.
 BENCHES = (
-    "speed.throughput", "speed.latency", "speed.streaming", "speed.workers", "speed.growth", "speed.steps", "speed.calls",
+    "speed.throughput", "speed.latency", "speed.streaming", "speed.workers", "speed.growth", "speed.steps", "speed.parts", "speed.calls",
     "classifier", "robustness", "user_tasks",
     "learning", "learning.pooled", "learning.two", "learning.cost", "learning.http", "learning.exactly_once",
     "learning.faults", "learning.rate",
