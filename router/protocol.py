@@ -14,10 +14,12 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 MOST_AT_ONCE = 65_536  # bytes of a body that is waited for before its request is served
+MOST_OF_A_HEAD = 65_536  # bytes that neither are of a body nor end a head: uvicorn would keep them all
 HANG_UP = "setpoint.hang_up"
 _UNFIT = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # in a line of a head
 _BODILESS = frozenset({204, 304})
 _FAILED = b"%bcontent-length: 0\r\nconnection: close\r\n\r\n" % STATUS_LINE[500]
+_TOO_LARGE = b"%bcontent-length: 0\r\nconnection: close\r\n\r\n" % STATUS_LINE[431]
 _NONE: dict[str, Any] = {"type": "http.disconnect"}
 
 
@@ -25,9 +27,20 @@ class Protocol(HttpToolsProtocol):
     """One connection of a client."""
 
     _short: "Cycle | None" = None  # the request that arrives, if it takes the short way
+    _stuck = 0  # bytes since a head ended or a part of a body came
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come. A head or a trailer without end is refused: whoever sends one has not even shown a key."""
+        self._stuck += len(data)
+        super().data_received(data)
+        if self._stuck > MOST_OF_A_HEAD and not self.transport.is_closing():
+            if self.cycle is None or self.cycle.response_complete:
+                self.transport.write(_TOO_LARGE)
+            self.transport.close()
 
     def on_headers_complete(self) -> None:
         """A head is there: which way its request takes."""
+        self._stuck = 0
         if self._fits():
             path, _, query = self.url.partition(b"?")
             text = path.decode("ascii")
@@ -56,6 +69,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
+        self._stuck = 0
         if self._short is not None:
             self._short.parts.append(body)
         else:
@@ -63,6 +77,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
+        self._stuck = 0
         cycle, self._short = self._short, None
         if cycle is None:
             super().on_message_complete()

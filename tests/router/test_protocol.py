@@ -119,6 +119,40 @@ async def test_what_is_no_http_is_refused() -> None:
         assert (await talk(port, twice)).startswith(b"HTTP/1.1 400")
 
 
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [
+        (b"POST /a HTTP/1.1\r\nX: ", b"x" * 8_000),
+        (b"POST /a HTTP/1.1\r\n", b"X: y\r\n" * 1_500),
+        (b"", b"\r\n" * 4_000),
+        (b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n" * 1_500),
+    ],
+    ids=["one line", "many lines", "empty lines", "lines behind the body"],
+)
+async def test_what_never_ends_is_not_kept(begun: bytes, more: bytes) -> None:
+    async with serving(echo) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(begun)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(1_000):  # 10 MB
+                writer.write(more)
+                await writer.drain()
+            pytest.fail("all of it was taken")
+        writer.transport.abort()
+
+
+async def test_a_head_that_is_too_large_is_answered() -> None:
+    async with serving(echo) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for part in (b"POST /a HTTP/1.1\r\nX: ", *[b"x" * 10_000] * 7):  # a little more, and it would be read
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0.02)
+        assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP/1.1 431")
+        writer.close()
+        assert b"POST /a  x" in await talk(port, *([post(b"/a", b"x")] * 400), post(b"/a", b"x", CLOSE))
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(1, 160), max_size=6), st.binary(max_size=40))
 def test_it_makes_no_difference_in_which_pieces_a_request_arrives(cuts: list[int], body: bytes) -> None:
