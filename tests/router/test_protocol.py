@@ -131,7 +131,7 @@ async def test_what_is_no_http_is_refused() -> None:
 )
 async def test_what_never_ends_is_not_kept(begun: bytes, more: bytes) -> None:
     async with serving(echo) as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(begun)
         with contextlib.suppress(ConnectionError):
             for _ in range(1_000):  # 10 MB
