@@ -17,14 +17,17 @@ MOST_EVENT = 1_000_000  # bytes of one event: the Responses API says it all agai
 MOST_TEXT = 256 * 1024  # bytes of it
 _LAST = 6  # events at the end that are parsed
 _STRING = rb'"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"'
-# Where each surface has the text. The Responses API has other deltas beside it.
+# Where each surface has the text. The Responses API has other deltas beside it, so an event's type is looked for ahead of its delta:
+# keys stand in any order, and each byte is looked at a few times however often a type is said.
 _TEXTS: Mapping[str, re.Pattern[bytes]] = {
     "chat": re.compile(rb'"content' + _STRING),
     "completions": re.compile(rb'"text' + _STRING),
     "messages": re.compile(rb'"text' + _STRING),
-    "responses": re.compile(rb'"type"\s*:\s*"response\.output_text\.delta"[^\n]*?"delta' + _STRING),
+    "responses": re.compile(rb'^(?=data:[^\n]*"response\.output_text\.delta")[^\n]*?"delta' + _STRING, re.MULTILINE),
 }
-_MISLEADING = re.compile(rb'"error"\s*:\s*[^n\s]|"index"\s*:\s*[1-9]')  # errors, and choices or tools beside the first
+_MISLEADING = re.compile(
+    rb'"error"\s*:\s*[^n\s]|"index"\s*:\s*[1-9]|"annotations"\s*:\s*\[\s*\{'
+)  # errors, choices or tools beside the first, and what was cited
 
 
 class Transcript:

@@ -127,6 +127,26 @@ def test_of_a_long_answer_the_text_and_both_ends_are_kept(surface: str) -> None:
     assert found == whole
 
 
+@pytest.mark.parametrize("surface", sorted(SURFACES))
+def test_keys_stand_in_any_order(surface: str) -> None:
+    events = [dict(reversed(e.items())) for e in SURFACES[surface](["a", "b", "c"])]
+    assert read(surface, sse(events, compact=True, ascii_only=True)).text == "abc"
+
+
+def test_what_an_answer_cites_is_not_its_text() -> None:
+    events = chat(["a", "b"])
+    events[1]["choices"][0]["delta"]["annotations"] = [{"type": "url_citation", "url_citation": {"content": "a page"}}]
+    assert read("chat", sse(events, compact=True, ascii_only=True)).text == "ab"
+
+
+def test_an_event_that_says_its_type_again_and_again_is_read_in_linear_time() -> None:
+    odd = b'data: {%b"x": 1}\n\n' % (b'"type": "response.output_text.delta", ' * 8_000)
+    stream = odd + sse(responses(["a"]), compact=True, ascii_only=True)
+    began = time.process_time()
+    assert read("responses", stream).text == "a"
+    assert time.process_time() - began < 5  # linear: some 0.01 s; it was 13
+
+
 def test_an_event_that_never_ends_takes_no_more_than_another() -> None:
     transcript, began = Transcript("chat"), time.process_time()
     for _ in range(500):
