@@ -52,8 +52,8 @@ class PlainClient:
                 raise
             if answer.begun:
                 return answer
-            if not (connection.used > 1 and answer.unheard):
-                assert answer.error is not None
+            assert answer.error is not None
+            if not (connection.used > 1 and answer.unheard and answer.error.code == "upstream_cut"):
                 raise answer.error
 
     async def close(self) -> None:
@@ -225,6 +225,11 @@ class _Connection(asyncio.Protocol):
         """Whether a call can be made on it now."""
         return self._answer is None and self._transport is not None and not self._transport.is_closing()
 
+    @property
+    def _unsent(self) -> bool:
+        """Whether the answer came before all of the request was gone: its server may never read the rest."""
+        return self._transport is None or self._transport.get_write_buffer_size() > 0
+
     def ask(self, message: bytes, *, head_only: bool) -> PlainAnswer:
         """Send a request."""
         assert self._transport is not None
@@ -307,8 +312,10 @@ class _Connection(asyncio.Protocol):
     # httptools
 
     def on_message_begin(self) -> None:
-        """A head comes."""
+        """A head comes. Behind an answer that nobody waits for it would be taken for the next one: none of them can be trusted."""
         self._headers, self._delimited = [], False
+        if self._answer is None:
+            self.abort()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One line of it."""
@@ -317,8 +324,11 @@ class _Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The head is there."""
         status = self._parser.get_status_code()
-        self._interim = status < 200
+        self._interim = 100 <= status < 200
         if self._answer is None or self._interim:
+            return
+        if not 200 <= status < 600:
+            self._fail(self._client.failures.status(status))
             return
         headers = [(name.lower(), value) for name, value in self._headers]
         self._delimited = not _DELIMITING.isdisjoint([name for name, _ in headers])
@@ -344,7 +354,7 @@ class _Connection(asyncio.Protocol):
             assert self._transport is not None
             self._paused = False
             self._transport.resume_reading()
-        if self._parser.should_keep_alive():
+        if self._parser.should_keep_alive() and not self._unsent:
             self._client.free(self)
         else:
             self.abort()

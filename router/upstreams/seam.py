@@ -97,6 +97,10 @@ class Failures:
         """What came is no HTTP."""
         return RequestError("upstream_invalid", f"The upstream {self._upstream} does not speak HTTP: {reason}.")
 
+    def status(self, status: int) -> RequestError:
+        """An answer came with a status that no answer has."""
+        return self.invalid(f"its status is {status}")
+
 
 class Given:
     """An answer that is made here: all bytes at once, or as an iterator gives them."""

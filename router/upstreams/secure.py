@@ -1,12 +1,14 @@
 """HTTPS with HTTP/2 where the upstream offers it, and proxies that the environment names: all by reqwest, through pyreqwest."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from datetime import timedelta
 from typing import Any
 
 from pyreqwest.client import ClientBuilder
 from pyreqwest.exceptions import BuilderError, ConnectError, ConnectTimeoutError, PyreqwestError, RequestTimeoutError
+from pyreqwest.http import HeaderMap
 from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response
 
@@ -35,7 +37,7 @@ class SecureClient:
         """One call."""
         try:
             call = self._client.request(method, self._origin + target.decode("latin-1"))
-            call = call.headers([(k.decode("latin-1"), v.decode("latin-1")) for k, v in headers])
+            call = call.headers([(k.decode("latin-1"), _text(v)) for k, v in headers])
             # Nothing is read ahead: with its default the head of a stream would wait for the first 64 KB of it.
             call = call.streamed_read_buffer_limit(0)
             request = (call.body_bytes(body) if body else call).build_streamed()
@@ -46,7 +48,11 @@ class SecureClient:
             raise self._failures.unreachable() from e
         except PyreqwestError as e:
             raise (self._failures.unreachable() if _never_sent(e) else self._failures.cut(begun=False)) from e
-        return SecureAnswer(request, response, self._failures, self._later)
+        answer = SecureAnswer(request, response, self._failures, self._later)
+        if not 200 <= answer.status < 600:
+            answer.close()
+            raise self._failures.status(answer.status)
+        return answer
 
     async def close(self) -> None:
         """Gives all connections up."""
@@ -66,8 +72,8 @@ class SecureAnswer:
         self._request, self._reader, self._failures, self._later = request, response.body_reader, failures, later
         self._closed = False
         self.status = response.status
-        self.headers: Headers = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in response.headers.items()]
-        self.content_type = response.get_header("content-type") or ""
+        self.headers = _read(response.headers)
+        self.content_type = next((v.decode() for k, v in self.headers if k == b"content-type"), "")
 
     async def whole(self) -> bytes:
         """All bytes together. Raises RequestError where they end too soon."""
@@ -88,6 +94,23 @@ class SecureAnswer:
         if not self._closed:
             self._closed = True
             self._later(self._request.__aexit__(None, None, None))
+
+
+def _text(value: bytes) -> str:
+    """A header's value; it is sent as UTF-8, and so the bytes stay what they were where they are that."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _read(found: HeaderMap) -> Headers:
+    """The headers of an answer. A value beyond ASCII is not to be had here: its header is left out, and the answer is not lost for it."""
+    headers: Headers = []
+    for name in dict.fromkeys(found):
+        with contextlib.suppress(ValueError):
+            headers += [(name.encode(), value.encode()) for value in found.getall(name)]
+    return headers
 
 
 def _never_sent(e: PyreqwestError) -> bool:

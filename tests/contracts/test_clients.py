@@ -200,6 +200,63 @@ async def test_a_connection_that_the_upstream_closes_is_not_used_again(spoken: A
 
 
 @pytest.mark.parametrize(
+    "more",
+    [b"H", OK[:10], OK.replace(b"{}", b"["), OK.replace(b"{}", b"[]"), CHUNKED, CHUNKED + b"5\r\nab", b"\r\n", b"...."],
+)
+@pytest.mark.parametrize("answer", [OK, CHUNKED + b"2\r\n{}\r\n0\r\n\r\n"], ids=["length", "chunks"])
+async def test_what_comes_behind_an_answer_is_never_the_next_one(spoken: Any, answer: bytes, more: bytes) -> None:
+    server, client = spoken
+    server.script = answering(answer + more)
+    assert await post(client) == (200, b"{}")
+    server.script = answering(OK.replace(b"{}", b"me"))
+    assert await post(client) == (200, b"me")
+
+
+async def test_silence_on_a_kept_connection_is_no_reason_to_call_again(spoken: Any) -> None:
+    server, client = spoken
+    assert await post(client) == (200, b"{}")
+    server.script = silent
+    with pytest.raises(RequestError) as failed:
+        await post(client)
+    assert failed.value.code == "upstream_timeout"
+    assert len(server.requests) == 2
+
+
+async def test_headers_beyond_ascii_cost_nobody_an_answer(spoken: Any) -> None:
+    server, client = spoken
+    server.script = answering(OK.replace(b"{}", b"ok").replace(b"\r\n\r\n", "\r\nX-B: é\r\nX-C: 1\r\n\r\n".encode()))
+    answer = await client.send("POST", b"/", [(b"x-a", "é".encode())], b"{}")
+    assert (answer.status, answer.content_type, await answer.whole()) == (200, "application/json", b"ok")
+    assert (b"x-c", b"1") in answer.headers
+    answer.close()
+    assert "x-a: é".encode() in server.requests[0].split(b"\r\n")
+
+
+@pytest.mark.parametrize("head", [OK, CHUNKED + b"2\r\n{}\r\n0\r\n\r\n"], ids=["length", "chunks"])
+async def test_a_connection_that_was_answered_before_it_was_heard_is_not_used_again(head: bytes) -> None:
+    server = Server()
+
+    async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server.connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        if server.connections == 1:  # the rest of the body is never read
+            writer.transport.pause_reading()  # type: ignore[attr-defined] # a real transport has it
+        writer.write(head)
+        await server.gone.wait()
+        writer.transport.abort()
+
+    listener = await asyncio.start_server(hasty, "127.0.0.1", 0)
+    client = PlainClient("up", "127.0.0.1", listener.sockets[0].getsockname()[1], LIMITS)
+    assert await post(client, bytes(20_000_000)) == (200, b"{}")
+    assert await post(client) == (200, b"{}")
+    assert server.connections == 2
+    server.gone.set()
+    await client.close()
+    listener.close()
+    await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(
     ("script", "code"),
     [
         (answering(close=True), {"upstream_cut"}),
@@ -207,10 +264,13 @@ async def test_a_connection_that_the_upstream_closes_is_not_used_again(spoken: A
         (answering(CHUNKED, b"3\r\none\r\n", close=True), {"upstream_cut"}),
         (answering(b"SSH-2.0-OpenSSH_9\r\n"), {"upstream_invalid", "upstream_cut"}),
         (answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: " + b"x" * 600_000 + b"\r\n\r\n{}"), {"upstream_invalid", "upstream_cut"}),
+        (answering(b"HTTP/1.1 600 Odd\r\nContent-Length: 2\r\n\r\n{}"), {"upstream_invalid"}),
+        (answering(b"HTTP/1.1 099 Odd\r\nContent-Length: 2\r\n\r\n{}"), {"upstream_invalid", "upstream_cut"}),
+        (answering(b"HTTP/1.1 101 Odd\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"), {"upstream_invalid"}),
         (silent, {"upstream_timeout"}),
         (answering(CHUNKED, b"3\r\none\r\n", pause=3), {"upstream_timeout"}),
     ],
-    ids=["cut", "half a body", "half a stream", "no HTTP", "endless headers", "silence", "silence in mid-answer"],
+    ids=["cut", "half a body", "half a stream", "no HTTP", "endless headers", "no status", "too low a status", "another protocol", "silence", "silence in mid-answer"],
 )  # fmt: skip
 async def test_what_goes_wrong_has_a_name(spoken: Any, script: Script, code: set[str]) -> None:
     server, client = spoken
