@@ -35,6 +35,10 @@ class Decisions(Door):
         super().__init__(where, window=window, timeout=timeout)
         self._expiring: dict[str, float] = {}  # hashes by when their expiry was set
 
+    def expire_anew(self) -> None:
+        """What the store has, and whether it expires, is not known any more: a write failed, or it lost some."""
+        self._expiring.clear()
+
     async def find(self, ids: Iterable[str], now: float) -> dict[str, DecisionRecord]:
         """Records by decision id or completion id; those that are not there are left out."""
         wanted = list(dict.fromkeys(ids))

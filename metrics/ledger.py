@@ -223,6 +223,7 @@ class Ledger:
     async def _resend(self, number: int) -> None:
         """Sends again what the store lost, given the number of the last write that it had."""
         if self._outbox.behind(number):
+            self._store.expire_anew()
             for sent in self._outbox.lost():
                 await self._send(sent)
             self._outbox.resent(self._steady())
@@ -263,6 +264,7 @@ class Ledger:
 
     def _failed(self, error: StoreError) -> None:
         self._checked = False
+        self._store.expire_anew()
         self._health.failed(error)
 
     def _count_corrupt(self) -> None:

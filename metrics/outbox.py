@@ -1,7 +1,9 @@
 """What this process knows and the store does not have yet, numbered so that sending it twice is harmless."""
 
+import marshal
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from metrics.credits import Grant
@@ -35,7 +37,9 @@ class Outbox:
         self._fresh: set[str] = set()
         self._number = 0
         self._frozen: Batch | None = None
-        self._sent: deque[tuple[float, int, Sent]] = deque()
+        self._sent: deque[tuple[float, int, Sent, bytes]] = (
+            deque()
+        )  # decisions apart and packed: there may be thousands a second
         self._acknowledged = 0  # number of the last write that the store confirmed
         self._missing: int | None = None  # the store lost all after this one, and does not have it again yet
 
@@ -109,7 +113,10 @@ class Outbox:
         if isinstance(sent, Batch):
             self._frozen = None
         self._acknowledged = sent.number if isinstance(sent, Batch) else sent[0]
-        self._sent.append((now, self._acknowledged, sent))
+        packed = b""
+        if isinstance(sent, Batch):
+            packed, sent = marshal.dumps(tuple(sent.decisions)), replace(sent, decisions=())
+        self._sent.append((now, self._acknowledged, sent, packed))
 
     def behind(self, number: int) -> bool:
         """Whether the store lost what it had confirmed, given the number of the last write that it has; remembered until
@@ -121,17 +128,23 @@ class Outbox:
 
     def lost(self) -> list[Sent]:
         """What was confirmed and is gone, as far as it was kept; in order."""
-        return [] if self._missing is None else [sent for _, n, sent in self._sent if n > self._missing]
+        if self._missing is None:
+            return []
+        return [_unpacked(sent, packed) for _, n, sent, packed in self._sent if n > self._missing]
 
     def resent(self, now: float) -> None:
         """The store has everything again, and may lose it again."""
         self._missing = None
-        self._sent = deque((now, number, sent) for _, number, sent in self._sent)
+        self._sent = deque((now, number, sent, packed) for _, number, sent, packed in self._sent)
 
     def settle(self, now: float) -> None:
         """The store was found to have everything: forgets what must be on its disk by now."""
         while self._sent and now - self._sent[0][0] > KEPT:
             self._sent.popleft()
+
+
+def _unpacked(sent: Sent, packed: bytes) -> Sent:
+    return replace(sent, decisions=marshal.loads(packed)) if isinstance(sent, Batch) else sent  # noqa: S302 - packed here
 
 
 class Recent:

@@ -468,3 +468,33 @@ async def test_a_clock_that_is_set_back_prolongs_no_outage_and_counts_none(own_f
     assert sample(instruments, "store_down_seconds_total") < 60
     await store.close()
     server.stop()
+
+
+async def test_all_that_is_kept_of_decisions_expires_whatever_the_server_lost_or_refused(
+    server: EmbeddedServer, raw: "redis.Redis", record: Decide, finish: Finish
+) -> None:
+    at = [1_000.0]
+    ledger, _, store = new(server.url, steady=lambda: at[0])
+
+    def kept() -> list[str]:
+        return [k for k in raw.scan_iter("setpoint:*") if ":decisions:" in k or ":completions:" in k]
+
+    async def flush() -> set[int]:
+        """Whether what a flush wrote expires."""
+        ledger.decided_and_done(finish(record(), completion="c"))
+        at[0] += 2
+        await ledger._tick()
+        return {int(raw.ttl(k)) > 0 for k in kept()}
+
+    assert await flush() == {True}
+    raw.flushall()
+    assert await flush() == {True}
+    try:
+        raw.acl_setuser("default", enabled=True, nopass=True, keys=["*"], channels=["*"], commands=["+@all", "-hset"])
+        raw.delete(*kept())
+        await flush()
+        assert not ledger.state.up
+    finally:
+        raw.acl_setuser("default", enabled=True, nopass=True, keys=["*"], channels=["*"], commands=["+@all"])
+    assert await flush() == {True}
+    await store.close()
