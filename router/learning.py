@@ -18,7 +18,7 @@ from router.watching import Finding, Watch, act
 log = logging.getLogger("setpoint")
 
 SHARE = 1 / 60  # of a core that learning may take; with many cells it looks less often
-READ = 80e-6  # seconds of CPU that it takes to read a cell from the store (bench.speed.growth)
+READ = 400e-6  # seconds of CPU that it takes to read a cell of seven arms and nine signals from the store (bench.learning.cost)
 # Seconds after which the thread of a look lets requests have the interpreter: with Python's 5 ms, 500 cells held the slowest
 # request in a hundred up by 36 ms, and with this by 8.
 HANDOVER = 0.0005

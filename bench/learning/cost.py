@@ -1,23 +1,29 @@
 """What learning costs and whether chance is fair: `python -m bench.learning.cost`.
 
-A draw with its look-up on the request path; a look at 500 cells in the background, allocation and watching; and two chi-square tests of
+A draw with its look-up on the request path; a look at 500 cells in the background, allocation and watching, and reading them from the
+store; and two chi-square tests of
 a million units: against the shares that they were drawn with, and each unit's arm against the arm of the unit that came before. It ends
 with 1 if a draw takes more than 10 µs, the 500 cells more than half a second of CPU, or a test finds less than one chance in a thousand.
 What one unit draws in two cells is not tested: it runs the same race in both, so that a conversation keeps its arm, and is not independent.
 """
 
+import asyncio
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from scipy.stats import chi2
 
 from bench import machine, table
-from metrics.tally import CellStatistics, Tally
+from metrics.embedded import start_embedded
+from metrics.store import Batch, Store
+from metrics.tally import CellStatistics, Slot, Tally, epoch_of
 from policies.allocation import Allocations, draw, shares
 from policies.arms import Grid
 from policies.policy import Adaptation, Policy
@@ -53,6 +59,26 @@ def _chi_square(seen: Counter[T], p: Mapping[T, float]) -> float:
     return sum((seen[x] - total * share) ** 2 / (total * share) for x, share in p.items())
 
 
+async def _read(cells: Mapping[str, CellStatistics]) -> float:
+    """Seconds of this process's CPU that it takes to read these cells from a store."""
+    now = time.time()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        server = start_embedded(Path(folder))
+        store = Store(server.url, timeout=5)
+        try:
+            for n, (cell, seen) in enumerate(cells.items(), 1):
+                sums = {Slot(cell, epoch_of(now), a, s): t for a, each in seen.arms.items() for s, t in each.items()}
+                await store.write(Batch("bench", n, (), sums, {cell: seen.meta}))
+            began = time.process_time()
+            found = await store.statistics(now)
+            took = time.process_time() - began
+            assert len(found) == len(cells)
+            return took
+        finally:
+            await store.close()
+            server.stop()
+
+
 def main() -> int:
     """Print the table; 1 if something costs more than promised."""
     known = Allocations("v1", {f"cell{i}": SHARES for i in range(CELLS)})
@@ -71,6 +97,7 @@ def main() -> int:
     rows = [
         ("a draw with its look-up", f"{each:.1f} µs"),
         (f"a look at {CELLS} cells of {len(ARMS)} arms: allocation and watching, CPU", f"{refresh:.2f} s"),
+        ("reading them from the store, CPU", f"{asyncio.run(_read(cells)):.2f} s"),
         (f"chi-square of {UNITS:,} units over {len(ARMS)} arms", f"{off:.1f}, p = {chance:.2f}"),
         ("the same of each unit and the one before it", f"{pairs:.1f}, p = {apart:.2f}"),
     ]

@@ -4,6 +4,10 @@ import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
 _JSON = {"content-type": "application/json"}
 _sessions: list[Any] = []
 
@@ -25,30 +29,39 @@ def fastapi_httpx() -> Any:
     return app
 
 
-async def aiohttp_relay(
-    scope: MutableMapping[str, Any],
-    receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
-    send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
-) -> None:
-    """An ASGI application: the body up, the chunks down as they come."""
-    import aiohttp
+async def lifespan(receive: Receive, send: Send, begin: Callable[[], None], end: Callable[[], Awaitable[None]]) -> None:
+    """A relay's life: what its client takes to begin, and to end."""
+    await receive()
+    begin()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await end()
+    await send({"type": "lifespan.shutdown.complete"})
 
-    if scope["type"] == "lifespan":
-        await receive()
-        _sessions.append(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False))
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await _sessions.pop().close()
-        await send({"type": "lifespan.shutdown.complete"})
-        return
+
+async def body_of(receive: Receive) -> bytes:
+    """The whole body of a request."""
     parts = []
     while True:
         message = await receive()
         parts.append(message.get("body", b""))
         if not message.get("more_body"):
-            break
+            return b"".join(parts)
+
+
+async def aiohttp_relay(scope: Message, receive: Receive, send: Send) -> None:
+    """An ASGI application: the body up, the chunks down as they come."""
+    import aiohttp
+
+    def begin() -> None:
+        _sessions.append(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False))
+
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send, begin, lambda: _sessions.pop().close())
+        return
+    body = await body_of(receive)
     url = os.environ["BENCH_UPSTREAM"] + "/chat/completions"
-    async with _sessions[0].post(url, data=b"".join(parts), headers=_JSON) as answer:
+    async with _sessions[0].post(url, data=body, headers=_JSON) as answer:
         kept = (b"content-type", b"content-length")
         headers = [(name.lower(), value) for name, value in answer.raw_headers if name.lower() in kept]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})

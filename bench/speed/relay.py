@@ -1,10 +1,9 @@
 """A relay that decides nothing, on this project's seam for clients: what a server and a client cost by themselves."""
 
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 from urllib.parse import urlsplit
 
+from bench.speed.bare import Message, Receive, Send, body_of, lifespan
 from router.settings import Limits
 from router.upstreams.plain import PlainClient
 from router.upstreams.seam import Client, Headers
@@ -22,27 +21,13 @@ def client() -> Client:
     return SecureClient("far", f"http://{address.netloc}", Limits())
 
 
-async def relay(
-    scope: MutableMapping[str, Any],
-    receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
-    send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
-) -> None:
+async def relay(scope: Message, receive: Receive, send: Send) -> None:
     """An ASGI application: the body up, the whole answer down with eight headers more, as Setpoint's has."""
     if scope["type"] == "lifespan":
-        await receive()
-        _clients.append(client())
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await _clients.pop().close()
-        await send({"type": "lifespan.shutdown.complete"})
+        await lifespan(receive, send, lambda: _clients.append(client()), lambda: _clients.pop().close())
         return
-    parts = []
-    while True:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        if not message.get("more_body"):
-            break
-    answer = await _clients[0].send("POST", b"/v1/chat/completions", _HEADERS, b"".join(parts))
+    asked = await body_of(receive)
+    answer = await _clients[0].send("POST", b"/v1/chat/completions", _HEADERS, asked)
     body = await answer.whole()
     answer.close()
     headers = [(b"content-type", answer.content_type.encode()), (b"content-length", b"%d" % len(body))]
